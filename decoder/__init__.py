@@ -1,0 +1,1 @@
+"""What is sent to the challenge. Imports nothing but the standard library, torch, numpy and pillow."""

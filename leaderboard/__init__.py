@@ -1,0 +1,1 @@
+"""Reads result files; writes tables and the report."""

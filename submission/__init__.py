@@ -1,0 +1,1 @@
+"""The encoder's half of our codec: analysis, quantisation, training, export, packaging."""
