@@ -1,0 +1,46 @@
+"""Training crops: a folder of square images, decoded once into memory."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+ENDINGS = {".avif", ".png", ".webp", ".jpg", ".jpeg"}
+
+
+def load_crops(folder: Path, size: int = 512) -> np.ndarray:
+    """All images of a folder, in the order of their names, cut to their top left `size` square.
+
+    Returns uint8 (N, size, size, 3). Smaller images are left out. Raises ValueError where none remain.
+    """
+    crops = []
+    for path in sorted(p for p in folder.glob("*") if p.suffix.lower() in ENDINGS):
+        with Image.open(path) as image:
+            if min(image.size) >= size:
+                crops.append(np.asarray(image.convert("RGB"))[:size, :size])
+    if not crops:
+        raise ValueError(f"{folder}: no images of at least {size} x {size} pixels; give a folder of training crops")
+    return np.stack(crops)
+
+
+def draw_batch(crops: np.ndarray, batch: int, size: int, rng: np.random.Generator) -> Tensor:
+    """Random windows of `size` pixels as float32 (batch, 3, size, size) in 0..1.
+
+    Flipped and transposed at random; every fourth is taken at half scale, which makes harder, busier content.
+    """
+    windows = []
+    for index in rng.integers(len(crops), size=batch):
+        crop = crops[index]
+        if rng.random() < 0.25 and crop.shape[0] >= 2 * size:
+            halved = crop.reshape(crop.shape[0] // 2, 2, crop.shape[1] // 2, 2, 3).mean(axis=(1, 3))
+            crop = np.rint(halved).astype(np.uint8)
+        top, left = rng.integers(crop.shape[0] - size + 1), rng.integers(crop.shape[1] - size + 1)
+        window = crop[top : top + size, left : left + size]
+        if rng.random() < 0.5:
+            window = window[:, ::-1]
+        if rng.random() < 0.5:
+            window = window.transpose(1, 0, 2)
+        windows.append(window)
+    return torch.from_numpy(np.stack(windows)).permute(0, 3, 1, 2).float().div_(255)
