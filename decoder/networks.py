@@ -107,7 +107,10 @@ def upsample(source: int, target: int, factor: int, kernel: int = 1) -> nn.Seque
 
 
 class Synthesis(nn.Module):
-    """The latent (N, C, h, w), float, to the image (N, 3, 16 h, 16 w), nominally in 0..1 and not clipped."""
+    """The latent (N, C, h, w), float, to the image (N, 3, 16 h, 16 w), nominally in 0..1 and not clipped.
+
+    A linear block transform, and beside it the network that learns what the block transform lacks.
+    """
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -122,6 +125,7 @@ class Synthesis(nn.Module):
             *(Block(shape.stride4) for _ in range(at4)),
             upsample(shape.stride4, 3, 4, kernel=3),
         )
+        self.block = nn.Conv2d(shape.latent, 3 * 16**2, 1)
 
     def forward(self, latent: Tensor) -> Tensor:
-        return self.layers(latent) + 0.5
+        return self.layers(latent) + functional.pixel_shuffle(self.block(latent), 16) + 0.5

@@ -1,12 +1,13 @@
 """What the harness knows of a codec: this protocol, and nothing else.
 
 A codec is any object with the attributes below, made by a function without arguments that an installed
-package names in the entry-point group `clic.codecs`. `clic submit --codec NAME` finds it there.
+package names in the entry-point group `clic.codecs`. `clic submit --codec NAME` finds it there; a function
+that is not installed as an entry point is named by `--codec package.module:function`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol
 
 import numpy as np
@@ -59,10 +60,19 @@ def codec_names() -> list[str]:
 
 
 def load_codec(name: str) -> Codec:
-    """The installed codec of that name. Raises ClicError where there is none."""
-    for entry in entry_points(group=GROUP):
+    """The installed codec of that name, or what `package.module:function` makes.
+
+    Raises ClicError where there is none or its code cannot be imported.
+    """
+    candidates = [EntryPoint(name, name, GROUP)] if ":" in name else entry_points(group=GROUP)
+    for entry in candidates:
         if entry.name == name:
-            make: Callable[[], Codec] = entry.load()
+            try:
+                make: Callable[[], Codec] = entry.load()
+            except (ImportError, AttributeError) as error:
+                raise ClicError(f"codec {name!r} cannot be loaded ({type(error).__name__}: {error}); "
+                                "is its package installed and on the path?") from error
             return make()
     known = ", ".join(codec_names()) or "none"
-    raise ClicError(f"codec {name!r} is not installed (installed: {known}); see 'Bring your own codec' in README.md")
+    raise ClicError(f"codec {name!r} is not installed (installed: {known}); "
+                    "see 'Bring your own codec' in README.md")

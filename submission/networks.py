@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from decoder.networks import SLOPE, Block, GroupSeparateAttention, Shape, Synthesis, upsample
 from submission._compressai import EntropyBottleneck, LowerBound
+from submission.dct import start_from_dct
 
 SCALE_MIN = 0.11  # lower bound of the scale; an element at the bound is not coded
 SCALE_MAX = 60.0
@@ -39,9 +40,10 @@ class Analysis(nn.Module):
             GroupSeparateAttention(shape.stride16),
             nn.Conv2d(shape.stride16, shape.latent, 3, padding=1),
         )
+        self.block = nn.Conv2d(3, shape.latent, 16, stride=16)
 
     def forward(self, image: Tensor) -> Tensor:
-        return self.layers(image - 0.5)
+        return self.layers(image - 0.5) + self.block(image - 0.5)
 
 
 class HyperAnalysis(nn.Module):
@@ -148,7 +150,9 @@ class CodecNetworks(nn.Module):
         self.hyper_synthesis = HyperSynthesis(shape)
         self.prior = EntropyBottleneck(shape.hyper)
         self.context = nn.ModuleList(GroupParameters(shape, index) for index in range(len(shape.groups)))
-        ramp = torch.linspace(-1.4, 1.4, shape.levels)[:, None].expand(-1, shape.latent)
+        start_from_dct(self.analysis, self.synthesis)
+        # In units of the orthonormal DCT of pixels in 0..1: quantisation steps from 1/2 down to 1/30.
+        ramp = torch.linspace(0.7, 3.4, shape.levels)[:, None].expand(-1, shape.latent)
         self.log_gain = nn.Parameter(ramp.clone())
         self.log_inverse_gain = nn.Parameter(-ramp.clone())
         self.index_bound = LowerBound(0.0)

@@ -29,6 +29,7 @@ from submission.loss import msssim
 from submission.networks import CodecNetworks
 
 CONFIGS = Path(__file__).parent / "configs"
+SLOW = 0.1  # learning rate of the block transforms, beside that of the networks
 FROZEN_WHEN_HARD = ("analysis.", "hyper_analysis.", "log_gain")
 
 
@@ -83,7 +84,9 @@ class Trainer:
             parameter.requires_grad_(not frozen and name != "prior.quantiles")
         self.trained = {name: p for name, p in self.networks.named_parameters() if p.requires_grad}
         self.average = {name: p.detach().clone() for name, p in self.networks.named_parameters()}
-        self.optimiser = torch.optim.Adam(self.trained.values(), lr=recipe.learning_rate)
+        slow = [p for name, p in self.trained.items() if ".block." in name]
+        fast = [p for name, p in self.trained.items() if ".block." not in name]
+        self.optimiser = torch.optim.Adam([{"params": fast, "factor": 1.0}, {"params": slow, "factor": SLOW}])
 
     def save(self, path: Path) -> None:
         """Networks, average and optimiser in one safetensors file, written atomically."""
@@ -114,7 +117,7 @@ class Trainer:
         """One optimiser step; returns the figures for the log."""
         recipe, pixels = self.recipe, image.shape[2] * image.shape[3]
         for group in self.optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["factor"]
         with torch.autocast("cpu", dtype=torch.bfloat16):
             output = self.networks(image, level, hard=self.hard)
         bpp = (output.latent_bits + output.hyper_bits) / pixels

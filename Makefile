@@ -1,0 +1,38 @@
+# `make help` lists the targets.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+BIN := .venv/bin
+SET := .venv/.complete
+
+.PHONY: help setup demo test test-all lint bench fuzz clean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(SET) ## make .venv with everything; .venv/bin/clic is the console script
+
+$(SET): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade-strategy only-if-needed -c constraints.txt -e '.[dev]'
+	touch $(SET)
+
+demo: $(SET) ## photographs in, submissions, leaderboard and report out (demo-out/)
+	$(BIN)/clic demo --out demo-out
+
+test: $(SET) ## the fast tests
+	$(BIN)/python -m pytest
+
+test-all: $(SET) ## every test, the long ones too
+	$(BIN)/python -m pytest -m ''
+
+lint: $(SET) ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(SET) ## decoding speed and memory, measured here
+	$(BIN)/python -m tests.bench_decode
+
+fuzz: $(SET) ## damaged streams against the decoder for ten minutes
+	$(BIN)/python -m tests.fuzz_decoder --minutes 10
+
+clean: ## remove what the targets made
+	rm -rf .venv demo-out build dist *.egg-info

@@ -1,0 +1,69 @@
+"""One stream to one image."""
+
+import numpy as np
+
+from decoder.bitstream import Stream, checksum, read_stream
+from decoder.errors import BitstreamError
+from decoder.latent import SCALES, walk
+from decoder.model import Model
+from decoder.rans import Decoder, Tables
+
+
+class StreamSource:
+    """Symbols out of a stream, in the order in which the walk asks for them."""
+
+    def __init__(self, tables: Tables, stream: Stream) -> None:
+        self.tables, self.escapes = tables, iter(stream.escapes)
+        self.decoder = Decoder(tables, stream.words, stream.lanes, stream.main)
+
+    def _symbols(self, table: np.ndarray) -> np.ndarray:
+        positions = self.decoder.decode(table)
+        values = positions + self.tables.first[table]
+        for place in np.flatnonzero(positions == self.tables.escape(table)):
+            value = next(self.escapes, None)
+            if value is None:
+                raise BitstreamError("the stream has fewer escaped values than escapes")
+            values[place] = value
+        return values
+
+    def hyper(self, shape: tuple[int, int, int]) -> np.ndarray:
+        table = np.repeat(SCALES + np.arange(shape[0]), shape[1] * shape[2])
+        return self._symbols(table).reshape(shape)
+
+    def latent(self, scale: np.ndarray, mean: np.ndarray, rows: np.ndarray, columns: np.ndarray, start: int) -> np.ndarray:
+        symbols = np.zeros(scale.shape, np.int64)
+        coded = scale > 0
+        symbols[coded] = self._symbols(scale[coded])
+        return symbols
+
+    def finish(self) -> None:
+        """Check that the stream holds nothing more. Raises BitstreamError."""
+        self.decoder.finish()
+        if next(self.escapes, None) is not None:
+            raise BitstreamError("the stream has more escaped values than escapes")
+
+
+def decode_latent(data: bytes, models: dict[int, Model]) -> tuple[Model, Stream, np.ndarray]:
+    """Model, parsed stream and quantised latent (C, h, w) in units of 2^-8. Raises BitstreamError."""
+    stream = read_stream(data)
+    header = stream.header
+    if header.model not in models:
+        raise BitstreamError(f"the stream needs model {header.model}, which this decoder does not have")
+    model = models[header.model]
+    if header.gain >= model.gains:
+        raise BitstreamError(f"the stream's gain {header.gain} is not below {model.gains}")
+    if header.offset or header.filter:
+        raise BitstreamError("the stream asks for an offset or a filter, which its model does not have")
+    source = StreamSource(model.tables, stream)
+    height, width = -(-header.height // 16), -(-header.width // 16)
+    latent, symbols, hyper = walk(model.hyper, model.groups, model.shape.hyper, height, width, source)
+    source.finish()
+    if checksum(header, [hyper, symbols]) != stream.crc:
+        raise BitstreamError("the symbols do not match the stream's checksum")
+    return model, stream, latent
+
+
+def decode_image(data: bytes, models: dict[int, Model]) -> np.ndarray:
+    """Pixels, uint8 (H, W, 3), of one stream. Raises BitstreamError."""
+    model, stream, latent = decode_latent(data, models)
+    return model.reconstruct(latent, stream.header)

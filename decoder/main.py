@@ -1,0 +1,78 @@
+"""What `./decode` runs: every image of the data file to images/NAME.png, a failing one named and passed over."""
+
+import json
+import os
+import sys
+import time
+import zipfile
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from decoder.container import unpack
+from decoder.errors import BitstreamError
+from decoder.image import decode_image
+from decoder.model import Model, load_model, shipped_models
+
+MODELS: dict[int, Model] = {}
+
+
+def read_payload(folder: Path, data_file: str, payload: str) -> bytes:
+    """The container's bytes: the payload if it lies there unpacked, else out of the zip, else the file itself."""
+    if (folder / payload).is_file():
+        return (folder / payload).read_bytes()
+    path = folder / data_file
+    if not path.is_file():
+        raise BitstreamError(f"{data_file} is missing")
+    if not zipfile.is_zipfile(path):
+        raise BitstreamError(f"{data_file} is not a zip archive")
+    with zipfile.ZipFile(path) as archive:
+        if payload not in archive.namelist():
+            raise BitstreamError(f"{data_file} does not hold {payload}")
+        return archive.read(payload)
+
+
+def start_worker() -> None:
+    """One thread a process: images are decoded side by side, and a network's sums do not depend on threads."""
+    torch.set_num_threads(1)
+    for number, path in shipped_models().items():
+        MODELS[number] = load_model(path.read_bytes())
+
+
+def decode_to_png(name: str, stream: bytes, folder: Path) -> str:
+    """Decode one stream and write NAME.png; returns what went wrong, or nothing."""
+    try:
+        pixels = decode_image(stream, MODELS)
+    except BitstreamError as error:
+        return f"{name}: {error}"
+    temporary = folder / f".{name}.part"
+    Image.fromarray(pixels).save(temporary, "PNG", compress_level=1)
+    temporary.replace(folder / f"{name}.png")
+    return ""
+
+
+def main() -> int:
+    """Decode the data file of the current folder. Exit status: 0, 1 where an image failed, 2 where none could be."""
+    began = time.monotonic()
+    profile = json.loads((Path(__file__).parent / "profile.json").read_text())
+    try:
+        streams = unpack(read_payload(Path(), profile["data_file"], profile["payload"]))
+    except (BitstreamError, zipfile.BadZipFile) as error:
+        print(f"decode: {error}", file=sys.stderr)
+        return 2
+    folder = Path("images")
+    folder.mkdir(exist_ok=True)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = max(1, min(cores, len(streams)))
+    failures = 0
+    largest_first = sorted(streams, key=lambda name: -len(streams[name]))
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=start_worker) as pool:
+        for problem in pool.map(decode_to_png, largest_first, map(streams.get, largest_first), [folder] * len(streams)):
+            if problem:
+                failures += 1
+                print(f"decode: {problem}", file=sys.stderr)
+    print(f"{len(streams) - failures} of {len(streams)} images in {time.monotonic() - began:.1f} s")
+    return 1 if failures else 0

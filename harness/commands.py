@@ -1,0 +1,157 @@
+"""What each `clic` command does: a call or two of the other modules, and its answer on standard output."""
+
+from argparse import Namespace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from importlib import resources
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+
+from harness.errors import ClicError
+from harness.files import write_atomic
+from harness.images import list_images
+from harness.profiles import load_profile
+from harness.progress import bar, log
+from harness.protocol import codec_names, load_codec
+from harness.scores import aggregate, score_folders
+from harness.selection import select
+from harness.submit import as_json, pack, rate_names, submit
+from harness.sweep import COLUMNS, READERS, exclusive, sweep
+from harness.verify import verify
+from leaderboard import LeaderboardError, read_leaderboard, terminal_table, write_report
+
+PHOTOGRAPHS = ("astronaut.png", "camera.png", "chelsea.png", "coffee.png", "hubble_deep_field.jpg",
+               "moon.png", "motorcycle_left.png", "rocket.jpg")
+
+
+def run(options: Namespace) -> int:
+    """Run `options.command`; returns the exit status. Raises ClicError for what the user can mend."""
+    try:
+        return COMMANDS[options.command](options)
+    except LeaderboardError as error:
+        raise ClicError(str(error)) from error
+
+
+def read_candidates(path: Path, typed_points: bool = False) -> pd.DataFrame:
+    """A candidates table; points are text unless `typed_points`, where a column of numbers is numeric.
+
+    Raises ClicError for a missing or unreadable file.
+    """
+    text = [name for name in COLUMNS if name not in READERS and not (typed_points and name == "point")]
+    missing = {name: ["", "nan"] for name in READERS if READERS[name] is float}
+    try:
+        # An image may be called 007 or nan: nothing but numbers can be missing.
+        return pd.read_csv(path, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values=missing,
+                           float_precision="round_trip")
+    except (OSError, ValueError) as error:
+        raise ClicError(f"{path}: no table of candidates ({error}); give a candidates.csv") from error
+
+
+def _submit(options: Namespace) -> int:
+    profile = load_profile(options.profile)
+    result = submit(options.images, options.out, profile, options.rates or profile.rates, options.codec,
+                    options.team, options.objective, options.time_limit, options.workers)
+    if result.passed:
+        Console().print(terminal_table(read_leaderboard(options.out / "leaderboard.csv")))
+    for rate, findings in result.rejected.items():
+        log(f"{rate}: would be rejected, {len(findings)} findings (above and in {options.out / 'run.json'})")
+    return 1 if result.rejected else 0
+
+
+def _demo(options: Namespace) -> int:
+    options.images = options.out / "photographs"
+    for name in PHOTOGRAPHS:
+        try:
+            content = resources.files("skimage").joinpath("data", name).read_bytes()
+        except (ModuleNotFoundError, FileNotFoundError) as error:
+            raise ClicError(f"{name}: not in this installation of scikit-image; install it anew, or "
+                            "run 'clic submit' on photographs of your own") from error
+        write_atomic(options.images / name, content)
+    return _submit(options)
+
+
+def _encode(options: Namespace) -> int:
+    images = list_images(options.images)
+    with exclusive(options.out), bar("sweep") as progress:
+        sweep(images, options.codec, options.out, options.workers, progress)
+    print(options.out / "candidates.csv")
+    return 0
+
+
+def _select(options: Namespace) -> int:
+    candidates = read_candidates(options.candidates, typed_points=True)
+    chosen = select(candidates, options.budget, options.objective)
+    if options.json:
+        print(as_json({"points": chosen.points, "bytes": chosen.bytes, "score": chosen.score,
+                       "bound": chosen.bound}), end="")
+        return 0
+    for image, point in chosen.points.items():
+        print(f"{image}\t{point}")
+    log(f"{chosen.bytes} of {chosen.budget} bytes, {options.objective} {chosen.score:.6f}, "
+        f"at most {chosen.bound:.6f} is possible")
+    return 0
+
+
+def _pack(options: Namespace) -> int:
+    candidates = read_candidates(options.candidates)
+    missing = [name for name in COLUMNS if name not in candidates]
+    if missing or candidates.empty:
+        lacking = f"no column {', '.join(missing)}" if missing else "no rows"
+        raise ClicError(f"{options.candidates}: {lacking}; give a candidates.csv as 'clic encode' writes it")
+    profile = load_profile(options.profile)
+    codec = load_codec(options.codec or candidates["codec"].iloc[0])
+    [rate] = rate_names([options.rate], profile)
+    folder = options.out / rate
+    with exclusive(options.out):
+        packed = pack(candidates, codec, options.candidates.parent / "streams", profile, rate, folder,
+                      options.objective)
+    log(f"{rate}: {packed.bytes} of {packed.budget} bytes, {options.objective} {packed.score:.6f}")
+    print(folder)
+    return 0
+
+
+def _verify(options: Namespace) -> int:
+    profile = load_profile(options.profile)
+    found = verify(options.directory, options.images, profile, options.rate, options.time_limit)
+    if options.json:
+        print(as_json(found.to_json()), end="")
+    else:
+        for finding in found.findings:
+            print(f"- {finding}".replace("\n", "\\n"))
+        log(f"{options.directory}: {len(found.findings)} findings; {found.images} images decoded; "
+            f"data {found.data_bytes} of {found.budget_bytes} bytes; sandbox {found.sandbox or 'not reached'}"
+            + (f", which leaves open: {', '.join(found.not_enforced)}" if found.not_enforced else ""))
+    return 0 if found.ok else 1
+
+
+def _score(options: Namespace) -> int:
+    with bar("score") as progress:
+        table = score_folders(options.originals, options.decoded, progress)
+    scores = {**asdict(aggregate(table)), "images": len(table)}
+    if options.json:
+        print(as_json(scores), end="")
+    else:
+        for name, value in scores.items():
+            print(f"{name} {value:.6f}" if isinstance(value, float) else f"{name} {value}")
+    return 0
+
+
+def _report(options: Namespace) -> int:
+    with bar("report") as progress:
+        originals = {source.name: source.path for source in list_images(options.images)}
+        print(write_report(options.directory, originals, progress))
+    return 0
+
+
+def _codecs(options: Namespace) -> int:
+    for name in codec_names():
+        print(name)
+    return 0
+
+
+COMMANDS: Mapping[str, Callable[[Namespace], int]] = {
+    "submit": _submit, "demo": _demo, "encode": _encode, "select": _select, "pack": _pack, "verify": _verify,
+    "score": _score, "report": _report, "codecs": _codecs,
+}

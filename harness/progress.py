@@ -1,0 +1,46 @@
+"""What a person sees while waiting: log lines and bars with the time left, all on stderr."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+Progress = Callable[[int, int], None]
+"""Called with (done, total), in any unit of work that grows evenly with time."""
+
+PLAIN_SECONDS = 30.0
+
+
+def log(message: str) -> None:
+    """One line on stderr; line breaks inside (a file's name may have one) are shown escaped."""
+    print(message.replace("\r", "\\r").replace("\n", "\\n"), file=sys.stderr, flush=True)
+
+
+@contextmanager
+def bar(title: str) -> Iterator[Progress]:
+    """A transient bar with the time left on a terminal; elsewhere a plain line at most every 30 seconds."""
+    if not sys.stderr.isatty():
+        yield _plain(title)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as RichProgress
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with RichProgress(*columns, console=Console(stderr=True), transient=True) as display:
+        task = display.add_task(title, total=None)
+        yield lambda done, total: display.update(task, completed=done, total=total)
+
+
+def _plain(title: str) -> Progress:
+    start = shown = time.monotonic()
+
+    def show(done: int, total: int) -> None:
+        nonlocal shown
+        now = time.monotonic()
+        if 0 < done < total and now - shown >= PLAIN_SECONDS:
+            shown = now
+            left = (now - start) * (total - done) / done
+            log(f"{title}: {done / total:.0%}, about {left:.0f} s left")
+
+    return show

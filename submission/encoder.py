@@ -1,0 +1,99 @@
+"""From pixels to a stream: analysis in floating point, then the decoder's own walk with rounding as its source."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from decoder.bitstream import Header, Stream, checksum, write_stream
+from decoder.fixed import ONE
+from decoder.latent import SCALES, walk
+from decoder.model import Model, interpolate
+from decoder.rans import Tables, encode
+from submission.networks import Analysis, HyperAnalysis
+
+MAX_SYMBOL = 4000  # keeps latents within the decoder's exact range
+
+
+class EncoderNetworks(nn.Module):
+    """Analysis, hyper-analysis and the encoder's gains."""
+
+    def __init__(self, model: Model, weights: Path) -> None:
+        super().__init__()
+        self.analysis = Analysis(model.shape)
+        self.hyper_analysis = HyperAnalysis(model.shape)
+        self.log_gain = nn.Parameter(torch.zeros(model.shape.levels, model.shape.latent))
+        with np.load(weights, allow_pickle=False) as file:
+            self.load_state_dict({name: torch.from_numpy(file[name].astype(np.float32)) for name in file.files})
+        self.eval().requires_grad_(False)
+
+
+class RoundingSource:
+    """Symbols by rounding what the analysis gave, remembered in the order in which a decoder will ask for them."""
+
+    def __init__(self, tables: Tables, latent: np.ndarray, hyper: np.ndarray) -> None:
+        self.tables, self.known_latent, self.known_hyper = tables, latent, hyper
+        self.calls: list[tuple[np.ndarray, np.ndarray]] = []
+        self.escapes: list[int] = []
+
+    def _remember(self, table: np.ndarray, values: np.ndarray) -> None:
+        positions = values - self.tables.first[table]
+        escape = self.tables.escape(table)
+        outside = (positions < 0) | (positions >= escape)
+        self.escapes.extend(int(value) for value in values[outside])
+        self.calls.append((table, np.where(outside, escape, positions)))
+
+    def hyper(self, shape: tuple[int, int, int]) -> np.ndarray:
+        self._remember(np.repeat(SCALES + np.arange(shape[0]), shape[1] * shape[2]), self.known_hyper.ravel())
+        return self.known_hyper
+
+    def latent(self, scale: np.ndarray, mean: np.ndarray, rows: np.ndarray, columns: np.ndarray, start: int) -> np.ndarray:
+        wanted = self.known_latent[rows, columns, start : start + scale.shape[1]]
+        symbols = np.rint(wanted - mean / ONE).clip(-MAX_SYMBOL, MAX_SYMBOL).astype(np.int64)
+        coded = scale > 0
+        symbols[~coded] = 0
+        self._remember(scale[coded], symbols[coded])
+        return symbols
+
+
+@dataclass(frozen=True)
+class Analysed:
+    """An image's latent before gain, (1, C, h, w) float32, and its size."""
+
+    latent: Tensor
+    width: int
+    height: int
+
+
+@torch.inference_mode()
+def analyse(networks: EncoderNetworks, pixels: np.ndarray) -> Analysed:
+    """Latent of uint8 (H, W, 3); sides are padded to multiples of 16 by repeating the last row and column."""
+    height, width = pixels.shape[:2]
+    image = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].float() / 255
+    padded = functional.pad(image, (0, -width % 16, 0, -height % 16), mode="replicate")
+    return Analysed(networks.analysis(padded), width, height)
+
+
+@torch.inference_mode()
+def encode_latent(
+    networks: EncoderNetworks, model: Model, analysed: Analysed, gain: int, model_number: int = 0
+) -> tuple[bytes, np.ndarray]:
+    """Stream and reconstruction, uint8 (H, W, 3), at `gain` sixteenths of a level."""
+    gained = analysed.latent * interpolate(networks.log_gain, gain).exp()[:, None, None]
+    hyper = networks.hyper_analysis(gained)[0].round().clamp(-MAX_SYMBOL, MAX_SYMBOL).numpy().astype(np.int64)
+    source = RoundingSource(model.tables, gained[0].permute(1, 2, 0).numpy().astype(np.float64), hyper)
+    height, width = gained.shape[2:]
+    latent, symbols, _ = walk(model.hyper, model.groups, model.shape.hyper, height, width, source)
+    header = Header(analysed.width, analysed.height, gain, model_number)
+    words, lanes, main = encode(model.tables, source.calls)
+    stream = Stream(header, checksum(header, [hyper, symbols]), words, lanes, main, source.escapes)
+    return write_stream(stream), model.reconstruct(latent, header)
+
+
+def describe(model: Model) -> str:
+    """The networks' widths as one line of JSON."""
+    return json.dumps(model.shape.to_json(), sort_keys=True)

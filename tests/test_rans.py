@@ -1,0 +1,75 @@
+"""The entropy coder against its own definition: what goes in comes out, at the price that the tables say."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from decoder.errors import BitstreamError
+from decoder.rans import TOTAL, Decoder, Tables, encode
+
+
+def random_tables(rng: np.random.Generator, count: int, longest: int) -> Tables:
+    cumulative = np.zeros((count, longest + 1), np.int64)
+    size = rng.integers(2, longest + 1, size=count)
+    for row, n in zip(cumulative, size, strict=True):
+        cuts = np.sort(rng.choice(TOTAL - 1, size=n - 1, replace=False)) + 1
+        row[1 : n] = cuts
+        row[n:] = TOTAL
+    return Tables(cumulative, np.zeros(count, np.int64), size)
+
+
+def random_calls(rng: np.random.Generator, tables: Tables, lengths: list[int]):
+    calls = []
+    for n in lengths:
+        table = rng.integers(len(tables.size), size=n)
+        draw = rng.integers(TOTAL, size=n)
+        calls.append((table, tables.lookup[table, draw].astype(np.int64)))
+    return calls
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.lists(st.integers(0, 900), max_size=12))
+def test_round_trip_and_price(seed: int, lengths: list[int]) -> None:
+    rng = np.random.default_rng(seed)
+    tables = random_tables(rng, 5, 40)
+    calls = random_calls(rng, tables, lengths)
+    words, lanes, main = encode(tables, calls)
+    decoder = Decoder(tables, words, lanes, main)
+    for table, positions in calls:
+        assert np.array_equal(decoder.decode(table), positions)
+    decoder.finish()
+    bits = sum(float((16 - np.log2(tables.frequency[t, p])).sum()) for t, p in calls)
+    assert 16 * len(words) <= bits * 1.001 + 8 * 8
+
+
+def test_long_messages_use_many_lanes_at_little_cost() -> None:
+    rng = np.random.default_rng(1)
+    tables = random_tables(rng, 64, 200)
+    calls = random_calls(rng, tables, [500] * 100)
+    words, lanes, _ = encode(tables, calls)
+    bits = sum(float((16 - np.log2(tables.frequency[t, p])).sum()) for t, p in calls)
+    assert lanes == 32
+    assert 2 * len(words) <= bits / 8 * 1.001 + 8
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_damage_is_an_error_or_other_symbols_never_a_crash(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    tables = random_tables(rng, 3, 10)
+    calls = random_calls(rng, tables, [300] * 5)
+    words, lanes, main = encode(tables, calls)
+    damaged = words[: rng.integers(len(words))].copy()
+    if len(damaged):
+        damaged[rng.integers(len(damaged))] ^= 1 << int(rng.integers(16))
+    with pytest.raises(BitstreamError):
+        decoder = Decoder(tables, damaged, lanes, main)
+        for table, _ in calls:
+            decoder.decode(table)
+        decoder.finish()
+
+
+def test_tables_must_be_distributions() -> None:
+    with pytest.raises(ValueError, match="not a distribution"):
+        Tables(np.array([[0, 5, 5, TOTAL]]), np.zeros(1), np.array([3]))

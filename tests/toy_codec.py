@@ -1,0 +1,86 @@
+"""A codec for tests: JPEG by Pillow, with a decoder of its own that needs nothing but Pillow.
+
+A first pixel of pure magenta makes it raise, of pure cyan kill its process. TOY_LOG names a file that gets a
+line per call of encode, TOY_DELAY the seconds that a call lasts.
+"""
+
+import io
+import json
+import os
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from harness.protocol import Encoding
+
+DECODE = '''#!/usr/bin/env python3
+import io, json, pathlib, zipfile
+from PIL import Image
+
+if zipfile.is_zipfile("DATA_FILE"):
+    payload = zipfile.ZipFile("DATA_FILE").read("PAYLOAD")
+else:
+    payload = pathlib.Path("DATA_FILE").read_bytes()
+head, _, body = payload.partition(b"\\n")
+pathlib.Path("images").mkdir()
+for name, size in json.loads(head).items():
+    Image.open(io.BytesIO(body[:size])).save(f"images/{name}.png")
+    body = body[size:]
+'''
+
+
+class ToyCodec:
+    """Operating points are JPEG qualities."""
+
+    name = "toy"
+
+    def config(self) -> Mapping[str, object]:
+        return {"format": "JPEG", "points": self.points()}
+
+    def points(self) -> Sequence[str]:
+        return ["2", "10", "30", "60"]
+
+    def encode(self, pixels: np.ndarray, point: str) -> Encoding:
+        if log := os.environ.get("TOY_LOG"):
+            with Path(log).open("a") as file:
+                file.write(f"{pixels.shape} {point}\n")
+        time.sleep(float(os.environ.get("TOY_DELAY", 0)))
+        if tuple(pixels[0, 0]) == (255, 0, 255):
+            raise ValueError("magenta")
+        if tuple(pixels[0, 0]) == (0, 255, 255):
+            os.kill(os.getpid(), signal.SIGKILL)
+        stream = io.BytesIO()
+        Image.fromarray(pixels).save(stream, "JPEG", quality=int(point), optimize=True)
+        return Encoding(stream.getvalue())
+
+    def decode(self, stream: bytes) -> np.ndarray:
+        return np.asarray(Image.open(io.BytesIO(stream)))
+
+    def pack(self, streams: Mapping[str, bytes]) -> bytes:
+        sizes = {name: len(stream) for name, stream in streams.items()}
+        return json.dumps(sizes).encode() + b"\n" + b"".join(streams.values())
+
+    def decoder_files(self, data_file: str, payload: str) -> Mapping[str, bytes]:
+        return {"decode": DECODE.replace("DATA_FILE", data_file).replace("PAYLOAD", payload).encode()}
+
+
+class Liar(ToyCodec):
+    """Announces pixels that its streams do not decode to."""
+
+    name = "liar"
+
+    def encode(self, pixels: np.ndarray, point: str) -> Encoding:
+        return Encoding(super().encode(pixels, point).stream, pixels)
+
+
+class Broken(ToyCodec):
+    """Has a decoder that fails."""
+
+    name = "broken"
+
+    def decoder_files(self, data_file: str, payload: str) -> Mapping[str, bytes]:
+        return {"decode": b"#!/bin/sh\necho no such model\nexit 3\n"}
