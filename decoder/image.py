@@ -30,7 +30,9 @@ class StreamSource:
         table = np.repeat(SCALES + np.arange(shape[0]), shape[1] * shape[2])
         return self._symbols(table).reshape(shape)
 
-    def latent(self, scale: np.ndarray, mean: np.ndarray, rows: np.ndarray, columns: np.ndarray, start: int) -> np.ndarray:
+    def latent(
+        self, scale: np.ndarray, mean: np.ndarray, rows: np.ndarray, columns: np.ndarray, start: int
+    ) -> np.ndarray:
         symbols = np.zeros(scale.shape, np.int64)
         coded = scale > 0
         symbols[coded] = self._symbols(scale[coded])

@@ -27,7 +27,9 @@ class SymbolSource(Protocol):
     def hyper(self, shape: tuple[int, int, int]) -> np.ndarray:
         """Integer hyper-latent (Z, h', w')."""
 
-    def latent(self, scale: np.ndarray, mean: np.ndarray, rows: np.ndarray, columns: np.ndarray, start: int) -> np.ndarray:
+    def latent(
+        self, scale: np.ndarray, mean: np.ndarray, rows: np.ndarray, columns: np.ndarray, start: int
+    ) -> np.ndarray:
         """Symbols (n, C) at n positions for the channels from `start` on.
 
         `scale` (n, C) are indices, 0 standing for an element that is not coded and is 0; `mean` (n, C) is in

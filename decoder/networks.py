@@ -7,6 +7,7 @@ list: the layout here is a reconstruction.
 """
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -38,14 +39,15 @@ class Shape:
         """Channels of the latent."""
         return sum(self.groups)
 
-    def to_json(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, Any]:
         """As plain JSON types."""
         return asdict(self)
 
     @staticmethod
-    def from_json(fields: dict) -> "Shape":
+    def from_json(fields: dict[str, Any]) -> "Shape":
         """The inverse of `to_json`."""
-        return Shape(**{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()})
+        given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+        return Shape(**given)
 
 
 class Block(nn.Module):

@@ -142,16 +142,17 @@ def encode(tables: Tables, calls: Sequence[tuple[np.ndarray, np.ndarray]]) -> tu
         return np.concatenate([_state_words(state), *body]).astype(np.uint16), 1, len(starts)
 
     # The tail: as many of the last symbols as one lane codes into the lanes' free starting bits.
-    state, tail, main = LOW, [], len(starts)
+    last, main = LOW, len(starts)
+    tail: list[int] = []
     while len(tail) + STATE_WORDS < FREE_WORDS * lanes and main > 0:
         start, frequency = int(starts[main - 1]), int(frequencies[main - 1])
-        if state >= frequency << 32:
-            tail.append(state & 0xFFFF)
-            state >>= 16
-        state = (state // frequency << PRECISION) + state % frequency + start
+        if last >= frequency << 32:
+            tail.append(last & 0xFFFF)
+            last >>= 16
+        last = (last // frequency << PRECISION) + last % frequency + start
         main -= 1
     free = np.zeros(FREE_WORDS * lanes, np.int64)
-    free[: len(tail) + STATE_WORDS] = [state >> 32, state >> 16 & 0xFFFF, state & 0xFFFF, *reversed(tail)]
+    free[: len(tail) + STATE_WORDS] = [last >> 32, last >> 16 & 0xFFFF, last & 0xFFFF, *reversed(tail)]
 
     chunks, position = [], 0
     for start, _ in intervals:

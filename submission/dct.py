@@ -6,11 +6,17 @@ step; started at random, the same networks need thousands of steps to get there 
 """
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from scipy.fft import idctn
 from torch import Tensor, nn
+
+from decoder.networks import Synthesis
+
+if TYPE_CHECKING:
+    from submission.networks import Analysis
 
 BLOCK = 16
 CHROMA_DELAY = 4.0  # a chroma coefficient ranks with the luma coefficient of this much higher frequency
@@ -33,13 +39,13 @@ def dct_basis(count: int) -> Tensor:
 
 
 @torch.no_grad()
-def start_from_dct(analysis: nn.Module, synthesis: nn.Module) -> None:
+def start_from_dct(analysis: "Analysis", synthesis: Synthesis) -> None:
     """Set both transforms' `block` to the DCT and shrink the last layers of their networks."""
     basis = dct_basis(analysis.block.out_channels)
     analysis.block.weight.copy_(basis)
     synthesis.block.weight.copy_(basis.flatten(1).t()[:, :, None, None])
     for transform in (analysis, synthesis):
-        transform.block.bias.zero_()
+        transform.block.bias = nn.Parameter(torch.zeros(transform.block.out_channels))
         last = [layer for layer in transform.layers.modules() if isinstance(layer, nn.Conv2d)][-1]
         last.weight.mul_(NETWORK_START)
-        last.bias.zero_()
+        last.bias = nn.Parameter(torch.zeros(last.out_channels))

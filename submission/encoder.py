@@ -51,7 +51,9 @@ class RoundingSource:
         self._remember(np.repeat(SCALES + np.arange(shape[0]), shape[1] * shape[2]), self.known_hyper.ravel())
         return self.known_hyper
 
-    def latent(self, scale: np.ndarray, mean: np.ndarray, rows: np.ndarray, columns: np.ndarray, start: int) -> np.ndarray:
+    def latent(
+        self, scale: np.ndarray, mean: np.ndarray, rows: np.ndarray, columns: np.ndarray, start: int
+    ) -> np.ndarray:
         wanted = self.known_latent[rows, columns, start : start + scale.shape[1]]
         symbols = np.rint(wanted - mean / ONE).clip(-MAX_SYMBOL, MAX_SYMBOL).astype(np.int64)
         coded = scale > 0

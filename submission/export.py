@@ -19,7 +19,7 @@ from decoder.latent import SCALES, TAPS
 from decoder.networks import Shape
 from decoder.rans import TOTAL
 from submission.checkpoint import load_tensors
-from submission.networks import SCALE_MIN, SCALE_STEP, CodecNetworks
+from submission.networks import INDEX_UNIT, SCALE_MIN, SCALE_STEP, CodecNetworks, GroupParameters
 
 HYPER_REACH = 64  # hyper-latents beyond are escaped
 ENCODER_PARTS = ("analysis.", "hyper_analysis.", "log_gain")
@@ -74,10 +74,12 @@ def _integers(values: Tensor, bits: int) -> np.ndarray:
     return array.astype(np.int16) if np.abs(array).max(initial=0) < 1 << 15 else array.astype(np.int32)
 
 
-def _layer(name: str, conv: nn.Conv2d) -> dict[str, np.ndarray]:
-    arrays = {f"{name}.weight": _integers(conv.weight, WEIGHT_BITS)}
+def _layer(name: str, conv: nn.Module, unit: float | Tensor = 1.0) -> dict[str, np.ndarray]:
+    """Weight and bias as integers; `unit`, a number or one for each output, multiplies both."""
+    assert isinstance(conv, nn.Conv2d)
+    arrays = {f"{name}.weight": _integers((conv.weight.transpose(0, 3) * unit).transpose(0, 3), WEIGHT_BITS)}
     if conv.bias is not None:
-        arrays[f"{name}.bias"] = _integers(conv.bias, WEIGHT_BITS + ACTIVATION_BITS)
+        arrays[f"{name}.bias"] = _integers(conv.bias * unit, WEIGHT_BITS + ACTIVATION_BITS)
     return arrays
 
 
@@ -89,9 +91,13 @@ def decoder_arrays(networks: CodecNetworks) -> dict[str, np.ndarray]:
         arrays |= _layer(f"hyper.{number}", conv)
     for index, group in enumerate(networks.context):
         name = f"context.{index}"
-        for part in ("hyper", "earlier", "inner", "leave"):
-            if getattr(group, part) is not None:
-                arrays |= _layer(f"{name}.{part}", getattr(group, part))
+        assert isinstance(group, GroupParameters)
+        for part, layer in (("hyper", group.hyper), ("earlier", group.earlier), ("inner", group.inner)):
+            if layer is not None:
+                arrays |= _layer(f"{name}.{part}", layer)
+        unit = torch.ones(group.leave.out_channels)
+        unit[group.past.in_channels :] = INDEX_UNIT  # scale indices in units of 1, as the decoder has them
+        arrays |= _layer(f"{name}.leave", group.leave, unit)
         taps = group.past.weight.detach().flatten(2)[:, :, :TAPS]  # (F, C, taps) in raster order
         arrays[f"{name}.past.weight"] = _integers(taps.transpose(1, 2).flatten(1)[:, :, None, None], WEIGHT_BITS)
     for name, value in networks.synthesis.state_dict().items():

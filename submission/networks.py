@@ -21,6 +21,7 @@ SCALE_MAX = 60.0
 SCALE_LEVELS = 64
 SCALE_STEP = float(torch.tensor(SCALE_MAX / SCALE_MIN).log()) / (SCALE_LEVELS - 1)
 CONTEXT_KERNEL = 5
+INDEX_UNIT = 16.0  # of the scale output: with it, one learning rate suits indices (0 to 63) and means alike
 
 
 class Analysis(nn.Module):
@@ -101,8 +102,8 @@ class GroupParameters(nn.Module):
         self.register_buffer("mask", mask, persistent=False)
         with torch.no_grad():
             self.leave.weight.mul_(0.1)
-            self.leave.bias.zero_()
-            self.leave.bias[own:] = 20.0  # a scale near 0.8
+            start = torch.cat([torch.zeros(own), torch.full((own,), 16.0 / INDEX_UNIT)])  # scales near 0.5
+            self.leave.bias = nn.Parameter(start)
 
     def forward(self, features: Tensor, latent: Tensor, start: int) -> tuple[Tensor, Tensor]:
         """Mean and real-valued scale index, each (N, own, h, w); `start` is the group's first channel."""
@@ -115,7 +116,7 @@ class GroupParameters(nn.Module):
             latent[:, start : start + own], self.past.weight * self.mask, padding=CONTEXT_KERNEL // 2
         )
         out = self.leave(self.inner(inner.relu()).relu())
-        return out[:, :own], out[:, own:]
+        return out[:, :own], INDEX_UNIT * out[:, own:]
 
 
 @dataclass

@@ -78,7 +78,8 @@ class Trainer:
     def __init__(self, recipe: Recipe, stage: str) -> None:
         self.recipe, self.hard, self.step = recipe, stage == "hard", 0
         torch.manual_seed(recipe.seed)
-        self.networks = CodecNetworks(recipe.shape).to(memory_format=torch.channels_last)
+        self.networks = CodecNetworks(recipe.shape)
+        self.networks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for name, parameter in self.networks.named_parameters():
             frozen = self.hard and name.startswith(FROZEN_WHEN_HARD)
             parameter.requires_grad_(not frozen and name != "prior.quantiles")

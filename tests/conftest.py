@@ -13,6 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+# Before torch is loaded: small networks are quicker on one thread, and processes of several disturb each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 TESTS = Path(__file__).parent
 TOY = "toy_codec:ToyCodec"
 SIZES = {"alps": (208, 176), "beach": (176, 192), "city 7": (240, 170), "007": (97, 64)}

@@ -1,0 +1,136 @@
+"""Streams of whole images: any size, equal reconstruction, damage always noticed, tools' view of the codec."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_model import photograph, small_model
+
+from decoder.bitstream import Header, get_varint, put_varint, read_stream, write_stream
+from decoder.container import pack, unpack
+from decoder.errors import BitstreamError
+from decoder.image import decode_image, decode_latent
+from submission.encoder import analyse, encode_latent
+
+SIZES = [(1, 1), (1, 40), (37, 1), (15, 17), (16, 16), (64, 48), (65, 63), (130, 200)]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_any_size_decodes_to_the_encoders_reconstruction(size: tuple[int, int]) -> None:
+    model, networks = small_model()
+    pixels = photograph(*size)
+    analysed = analyse(networks, pixels)
+    for gain in (0, 7, 32):
+        stream, reconstruction = encode_latent(networks, model, analysed, gain)
+        assert reconstruction.shape == pixels.shape and reconstruction.dtype == np.uint8
+        assert np.array_equal(decode_image(stream, {0: model}), reconstruction)
+
+
+def test_large_values_are_escaped() -> None:
+    model, networks = small_model()
+    analysed = analyse(networks, photograph(64, 64))
+    analysed = replace(analysed, latent=analysed.latent.clone())
+    analysed.latent[0, :, 1, 2] = 3000.0
+    stream, reconstruction = encode_latent(networks, model, analysed, 32)
+    assert read_stream(stream).escapes
+    assert np.array_equal(decode_image(stream, {0: model}), reconstruction)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_damage_is_always_noticed(seed: int) -> None:
+    model, networks = small_model()
+    stream, _ = encode_latent(networks, model, analyse(networks, photograph(48, 64)), 16)
+    rng = np.random.default_rng(seed)
+    damaged = bytearray(stream)
+    kind = rng.integers(3)
+    if kind == 0:
+        damaged[rng.integers(len(damaged))] ^= 1 << int(rng.integers(8))
+    elif kind == 1:
+        del damaged[rng.integers(len(damaged)) :]
+    else:
+        at = int(rng.integers(len(damaged)))
+        damaged[at : at + 4] = rng.bytes(4)
+    if bytes(damaged) == stream:
+        return
+    with pytest.raises(BitstreamError):
+        decode_latent(bytes(damaged), {0: model})
+
+
+@given(st.integers(0, 2**35 - 1), st.binary(max_size=4))
+def test_varints(value: int, rest: bytes) -> None:
+    encoded = put_varint(value)
+    assert get_varint(encoded + rest, 0) == (value, len(encoded))
+    for cut in range(len(encoded)):
+        with pytest.raises(BitstreamError):
+            get_varint(encoded[:cut], 0)
+
+
+@given(st.integers(1, 65536), st.integers(1, 4096), st.integers(0, 255), st.integers(0, 255), st.booleans(),
+       st.integers(0, 255), st.integers(0, 255))
+def test_headers(width: int, height: int, gain: int, model: int, refined: bool, offset: int, sharpness: int) -> None:
+    from decoder.bitstream import Stream
+
+    header = Header(width, height, gain, model, refined, offset, sharpness)
+    stream = Stream(header, 7, np.arange(9, dtype=np.uint16), 2, 1234, [5, -6, 0])
+    again = read_stream(write_stream(stream))
+    assert again.header == header and again.escapes == [5, -6, 0]
+    assert (again.crc, again.lanes, again.main) == (7, 2, 1234)
+    assert np.array_equal(again.words, stream.words)
+
+
+@pytest.mark.parametrize(("width", "height"), [(0, 5), (5, 0), (1 << 17, 1), (1 << 16, 1 << 16)])
+def test_hostile_sizes_are_refused(width: int, height: int) -> None:
+    data = bytes([1 << 4, 0, 0]) + put_varint(width) + put_varint(height) + bytes(40)
+    with pytest.raises(BitstreamError, match="claims an image"):
+        read_stream(data)
+
+
+@given(st.dictionaries(st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\n/\\\0"),
+                               min_size=1).filter(lambda name: name not in (".", "..")),
+                       st.binary(max_size=30), max_size=8))
+def test_containers(streams: dict[str, bytes]) -> None:
+    assert unpack(pack(streams)) == streams
+
+
+@settings(max_examples=200)
+@given(st.data())
+def test_damaged_containers_are_refused(data: st.DataObject) -> None:
+    whole = pack({"one": b"12345", "two": b"678", "a" * 40: b""})
+    at = data.draw(st.integers(0, len(whole) - 1))
+    broken = whole[:at] if data.draw(st.booleans()) else whole[:at] + bytes([whole[at] ^ 255]) + whole[at + 1 :]
+    try:
+        streams = unpack(broken)
+    except BitstreamError:
+        return
+    assert len(streams) == 3  # a flip inside a stream is the stream's own checksum's business
+
+
+def test_names_cannot_leave_the_folder() -> None:
+    for name in ("../up", "a/b", "..", "c\\d"):
+        with pytest.raises(BitstreamError, match="no file name"):
+            unpack(pack({name: b""}))
+
+
+def test_decoder_imports_nothing_else_of_ours() -> None:
+    """In a fresh interpreter: after importing every module of the decoder, only it, torch, numpy and pillow."""
+    code = """
+import importlib, pkgutil, sys
+import torch, numpy, PIL.Image
+before = set(sys.modules)
+import decoder
+for module in pkgutil.iter_modules(decoder.__path__):
+    importlib.import_module("decoder." + module.name)
+new = {name.partition(".")[0] for name in set(sys.modules) - before}
+allowed = {"decoder", "torch", "numpy", "PIL"} | set(sys.stdlib_module_names)
+print(sorted(name for name in new if name not in allowed and not name.startswith("_")))
+print([name for name in ("compressai", "submission", "harness", "leaderboard", "scipy") if name in new])
+"""
+    root = Path(__file__).parents[1]
+    out = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True).stdout
+    assert out.split("\n")[:2] == ["[]", "[]"]
