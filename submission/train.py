@@ -29,7 +29,6 @@ from submission.loss import msssim
 from submission.networks import CodecNetworks
 
 CONFIGS = Path(__file__).parent / "configs"
-SLOW = 0.1  # learning rate of the block transforms, beside that of the networks
 FROZEN_WHEN_HARD = ("analysis.", "hyper_analysis.", "log_gain")
 
 
@@ -72,6 +71,13 @@ def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
     return warmup * (recipe.final_learning_rate + (recipe.learning_rate - recipe.final_learning_rate) * cosine)
 
 
+def learning_factor(name: str) -> float:
+    """Of the learning rate, by parameter: the block transforms start well, and the entropy networks are shallow."""
+    if ".block." in name:
+        return 0.1
+    return 3.0 if name.startswith(("context.", "hyper_synthesis.", "prior.")) else 1.0
+
+
 class Trainer:
     """Networks, their moving average, optimiser and step count; everything that a checkpoint holds."""
 
@@ -85,9 +91,9 @@ class Trainer:
             parameter.requires_grad_(not frozen and name != "prior.quantiles")
         self.trained = {name: p for name, p in self.networks.named_parameters() if p.requires_grad}
         self.average = {name: p.detach().clone() for name, p in self.networks.named_parameters()}
-        slow = [p for name, p in self.trained.items() if ".block." in name]
-        fast = [p for name, p in self.trained.items() if ".block." not in name]
-        self.optimiser = torch.optim.Adam([{"params": fast, "factor": 1.0}, {"params": slow, "factor": SLOW}])
+        self.optimiser = torch.optim.Adam(
+            {"params": [parameter], "factor": learning_factor(name)} for name, parameter in self.trained.items()
+        )
 
     def save(self, path: Path) -> None:
         """Networks, average and optimiser in one safetensors file, written atomically."""
@@ -191,18 +197,17 @@ def train(
             log.write(json.dumps({"step": trainer.step, "stage": stage, "seconds": seconds} | row) + "\n")
             log.flush()
 
-        sums: dict[str, float] = {}
+        recent: list[dict[str, float]] = []
         while trainer.step < steps and time.monotonic() - began < 60 * minutes:
             # The step number seeds its batch and its noise, so that a resumed run repeats the unbroken one.
             rng = np.random.default_rng([recipe.seed, trainer.step])
             torch.manual_seed(recipe.seed * 1_000_003 + trainer.step)
             image = draw_batch(crops, recipe.batch, recipe.crop, rng).contiguous(memory_format=torch.channels_last)
             level = torch.from_numpy(rng.integers(recipe.shape.levels, size=recipe.batch))
-            figures = trainer.train_step(image, level, learning_rate(recipe, trainer.step, steps))
-            sums = {key: sums.get(key, 0.0) + value / 50 for key, value in figures.items()}
+            recent.append(trainer.train_step(image, level, learning_rate(recipe, trainer.step, steps)))
             if trainer.step % 50 == 0:
-                write({key: round(value, 5) for key, value in sums.items()})
-                sums = {}
+                write({key: round(sum(row[key] for row in recent) / len(recent), 5) for key in recent[0]})
+                recent = []
             if trainer.step % 1000 == 0:
                 write({"validation": trainer.validate(validation)})
             if time.monotonic() - saved > 240:
