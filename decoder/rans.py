@@ -20,6 +20,7 @@ STATE_WORDS = 3  # in the stream; FREE_WORDS of them are free to choose at the e
 FREE_WORDS = 2
 LANES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 WORDS_PER_LANE = 512
+TAIL_SYMBOLS = 1 << 14  # one lane is slow: where so many symbols do not fill the free bits, some stay empty
 
 
 class Tables:
@@ -48,6 +49,8 @@ class Decoder:
 
     def __init__(self, tables: Tables, words: np.ndarray, lanes: int, main: int) -> None:
         self.tables, self.main = tables, main
+        self.lookup, self.frequency = tables.lookup.ravel(), tables.frequency.ravel()
+        self.cumulative = tables.cumulative.ravel()
         self.in_tail = False
         self._start(words.astype(np.int64), lanes)
 
@@ -73,22 +76,26 @@ class Decoder:
 
     def _decode(self, table: np.ndarray) -> np.ndarray:
         positions = np.empty(len(table), np.int64)
-        cumulative, frequency, lookup = self.tables.cumulative, self.tables.frequency, self.tables.lookup
+        slot_rows, symbol_rows = table * TOTAL, table * self.tables.frequency.shape[1]
+        cumulative_rows = symbol_rows + table  # which are longer by one
         for begin in range(0, len(table), self.lanes):
-            rows = table[begin : begin + self.lanes]
-            states = self.states[: len(rows)]
+            end = begin + self.lanes
+            slot_row = slot_rows[begin:end]
+            states = self.states[: len(slot_row)]
             slots = states & (TOTAL - 1)
-            found = lookup[rows, slots].astype(np.int64)
-            states = frequency[rows, found] * (states >> PRECISION) + slots - cumulative[rows, found]
-            short = np.flatnonzero(states < LOW)
+            found = self.lookup.take(slot_row + slots)
+            frequency = self.frequency.take(symbol_rows[begin:end] + found)
+            start = self.cumulative.take(cumulative_rows[begin:end] + found)
+            states = frequency * (states >> PRECISION) + slots - start
+            short = (states < LOW).nonzero()[0]
             if len(short):
                 read = self.words[self.next : self.next + len(short)]
                 if len(read) < len(short):
                     raise BitstreamError("the stream ends too early")
-                states[short] = (states[short] << 16) | read
+                states[short] = states[short] << 16 | read
                 self.next += len(short)
-            self.states[: len(rows)] = states
-            positions[begin : begin + len(rows)] = found
+            self.states[: len(slot_row)] = states
+            positions[begin:end] = found
         return positions
 
     def _enter_tail(self) -> None:
@@ -144,7 +151,7 @@ def encode(tables: Tables, calls: Sequence[tuple[np.ndarray, np.ndarray]]) -> tu
     # The tail: as many of the last symbols as one lane codes into the lanes' free starting bits.
     last, main = LOW, len(starts)
     tail: list[int] = []
-    while len(tail) + STATE_WORDS < FREE_WORDS * lanes and main > 0:
+    while len(tail) + STATE_WORDS < FREE_WORDS * lanes and main > max(0, len(starts) - TAIL_SYMBOLS):
         start, frequency = int(starts[main - 1]), int(frequencies[main - 1])
         if last >= frequency << 32:
             tail.append(last & 0xFFFF)
