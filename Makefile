@@ -28,11 +28,11 @@ lint: $(SET) ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: $(SET) ## decoding speed and memory, measured here
-	$(BIN)/python -m tests.bench_decode
+bench: $(SET) ## decoding speed and memory, beside AVIF in the same run
+	$(BIN)/clic bench decode
 
 fuzz: $(SET) ## damaged streams against the decoder for ten minutes
-	$(BIN)/python -m tests.fuzz_decoder --minutes 10
+	$(BIN)/python tests/fuzz_decoder.py --minutes 10
 
 clean: ## remove what the targets made
 	rm -rf .venv demo-out build dist *.egg-info

@@ -84,6 +84,13 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("directory", metavar="DIR", type=Path, help="folder of a run")
     report.add_argument("--images", metavar="ORIGINALS", type=Path, required=True)
 
+    bench = command("bench", "measure decoding: seconds per megapixel and memory, beside AVIF in the same run")
+    bench.add_argument("what", choices=("decode",))
+    bench.add_argument("--images", metavar="IMAGES", type=Path, help="default: the demo's photographs")
+    bench.add_argument("--rate", metavar="BPP", type=_positive_float, default=0.15, help="default: 0.15")
+    _add_codec(bench)
+    _add_profile(bench)
+
     command("codecs", "list the installed codecs")
     command("train", "train the models of the codec in this repository; see 'clic train --help'")
     return parser
@@ -145,7 +152,7 @@ def _positive_float(text: str) -> float:
     except ValueError:
         value = 0.0
     if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
     return value
 
 

@@ -5,10 +5,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pandas as pd
 from rich.console import Console
 
+from harness.bench import bench_decode
 from harness.errors import ClicError
 from harness.files import write_atomic
 from harness.images import list_images
@@ -60,15 +62,20 @@ def _submit(options: Namespace) -> int:
     return 1 if result.rejected else 0
 
 
-def _demo(options: Namespace) -> int:
-    options.images = options.out / "photographs"
+def write_photographs(folder: Path) -> None:
+    """Copy the sample photographs that scikit-image ships to `folder`. Raises ClicError where one is missing."""
     for name in PHOTOGRAPHS:
         try:
             content = resources.files("skimage").joinpath("data", name).read_bytes()
         except (ModuleNotFoundError, FileNotFoundError) as error:
             raise ClicError(f"{name}: not in this installation of scikit-image; install it anew, or "
                             "run 'clic submit' on photographs of your own") from error
-        write_atomic(options.images / name, content)
+        write_atomic(folder / name, content)
+
+
+def _demo(options: Namespace) -> int:
+    options.images = options.out / "photographs"
+    write_photographs(options.images)
     return _submit(options)
 
 
@@ -145,6 +152,23 @@ def _report(options: Namespace) -> int:
     return 0
 
 
+def _bench(options: Namespace) -> int:
+    with TemporaryDirectory() as folder, bar("encode") as progress:
+        if not options.images:
+            options.images = Path(folder)
+            write_photographs(options.images)
+        results = bench_decode(list_images(options.images), load_codec(options.codec), load_profile(options.profile),
+                               options.rate, progress)
+    for result in results:
+        memory = f", peak memory {result.peak_memory_bytes / 1e6:.0f} MB" if result.peak_memory_bytes else ""
+        print(f"{result.name}: {result.megapixels:.1f} megapixels at {result.bpp:.3f} bpp in {result.seconds:.2f} s, "
+              f"{result.seconds_per_megapixel:.3f} s per megapixel{memory}")
+        if result.output:
+            print(f"  {result.output}")
+    print(f"ratio: {results[0].seconds_per_megapixel / results[1].seconds_per_megapixel:.1f}")
+    return 0
+
+
 def _codecs(options: Namespace) -> int:
     for name in codec_names():
         print(name)
@@ -153,5 +177,5 @@ def _codecs(options: Namespace) -> int:
 
 COMMANDS: Mapping[str, Callable[[Namespace], int]] = {
     "submit": _submit, "demo": _demo, "encode": _encode, "select": _select, "pack": _pack, "verify": _verify,
-    "score": _score, "report": _report, "codecs": _codecs,
+    "score": _score, "report": _report, "codecs": _codecs, "bench": _bench,
 }

@@ -20,6 +20,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
 from decoder.networks import Shape
@@ -72,10 +74,10 @@ def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
 
 
 def learning_factor(name: str) -> float:
-    """Of the learning rate, by parameter: the block transforms start well, and the entropy networks are shallow."""
+    """Of the learning rate, by parameter: block transforms start well, entropy networks and gains are shallow."""
     if ".block." in name:
         return 0.1
-    return 3.0 if name.startswith(("context.", "hyper_synthesis.", "prior.")) else 1.0
+    return 3.0 if name.startswith(("context.", "hyper_synthesis.", "prior.", "log_")) else 1.0
 
 
 class Trainer:
@@ -190,7 +192,11 @@ def train(
     window = held_out[:, middle : middle + recipe.crop, middle : middle + recipe.crop]
     validation = torch.from_numpy(window.copy()).permute(0, 3, 1, 2).float() / 255
     began = saved = time.monotonic()
-    with (out / "log.jsonl").open("a") as log:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    display = Progress(*columns, console=console, disable=not console.is_terminal)
+    with (out / "log.jsonl").open("a") as log, display:
+        task = display.add_task(stage, total=steps)
 
         def write(row: dict[str, Any]) -> None:
             seconds = round(time.monotonic() - began, 1)
@@ -205,9 +211,11 @@ def train(
             image = draw_batch(crops, recipe.batch, recipe.crop, rng).contiguous(memory_format=torch.channels_last)
             level = torch.from_numpy(rng.integers(recipe.shape.levels, size=recipe.batch))
             recent.append(trainer.train_step(image, level, learning_rate(recipe, trainer.step, steps)))
+            loss = sum(row["loss"] for row in recent) / len(recent)
             if trainer.step % 50 == 0:
                 write({key: round(sum(row[key] for row in recent) / len(recent), 5) for key in recent[0]})
                 recent = []
+            display.update(task, completed=trainer.step, description=f"{stage}, loss {loss:.3f}")
             if trainer.step % 1000 == 0:
                 write({"validation": trainer.validate(validation)})
             if time.monotonic() - saved > 240:
