@@ -109,7 +109,7 @@ def _pack(options: Namespace) -> int:
         raise ClicError(f"{options.candidates}: {lacking}; give a candidates.csv as 'clic encode' writes it")
     profile = load_profile(options.profile)
     codec = load_codec(options.codec or candidates["codec"].iloc[0])
-    [rate] = rate_names([options.rate], profile)
+    [rate] = rate_names([options.rate])
     folder = options.out / rate
     with exclusive(options.out):
         packed = pack(candidates, codec, options.candidates.parent / "streams", profile, rate, folder,

@@ -10,6 +10,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from fractions import Fraction
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ def submit(images_folder: Path, out: Path, profile: Profile, rates: Sequence[str
     for what the user can mend, such as a budget too small for the set, and for a decoder whose pixels are not
     those that its encoder announced.
     """
-    names = rate_names(rates, profile)
+    names = rate_names(rates)
     images = list_images(images_folder)
     codec = load_codec(codec_name)
     team = team or codec.name
@@ -95,13 +96,16 @@ def submit(images_folder: Path, out: Path, profile: Profile, rates: Sequence[str
     return Submission(tuple(tables), rejected)
 
 
-def rate_names(rates: Sequence[str], profile: Profile) -> list[str]:
-    """The rates as their folders are called, each once: spelt as in the profile, or else as short as they go.
+def rate_names(rates: Sequence[str]) -> list[str]:
+    """The rates as their folders are called: as given, each number once (a fraction such as 1/8 as a decimal).
 
     Raises ClicError for what is no rate.
     """
-    known = {parse_rate(rate): rate for rate in profile.rates}
-    return list(dict.fromkeys(known.get(parse_rate(rate), f"{float(parse_rate(rate)):g}") for rate in rates))
+    names: dict[Fraction, str] = {}
+    for rate in rates:
+        exact = parse_rate(rate.strip())
+        names.setdefault(exact, f"{float(exact):g}" if "/" in rate else rate.strip())
+    return list(names.values())
 
 
 def pack(candidates: pd.DataFrame, codec: Codec, streams: Path, profile: Profile, rate: str, folder: Path,

@@ -36,7 +36,7 @@ def test_known_profiles() -> None:
     for name in profile_names():
         profile = load_profile(name)
         assert profile.name == name
-        assert profile.rates == ("0.075", "0.15", "0.3")
+        assert profile.rates == ("0.075", "0.15", "0.30")
         assert (profile.memory_bytes, profile.seconds, profile.cpus) == (12_000_000_000, 18_000, 2)
     assert load_profile("clic2021").decoder_bytes == load_profile("clic2022").decoder_bytes == 250_000_000
     assert load_profile("clic2022").data_file == "outputs.zip"
