@@ -21,6 +21,7 @@ SCALE_MAX = 60.0
 SCALE_LEVELS = 64
 SCALE_STEP = float(torch.tensor(SCALE_MAX / SCALE_MIN).log()) / (SCALE_LEVELS - 1)
 CONTEXT_KERNEL = 5
+HYPER_START = 8.0  # of the usual size, the last weights of the hyper-analysis
 INDEX_UNIT = 16.0  # of the scale output: with it, one learning rate suits indices (0 to 63) and means alike
 
 
@@ -53,12 +54,15 @@ class HyperAnalysis(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         width = shape.features
+        leave = nn.Conv2d(width, shape.hyper, 3, stride=2, padding=1)
+        with torch.no_grad():  # else noise drowns the hyper-latent, and training gives it up for good
+            leave.weight.mul_(HYPER_START)
         self.layers = nn.Sequential(
             nn.Conv2d(shape.latent, width, 3, padding=1),
             nn.LeakyReLU(SLOPE),
             nn.Conv2d(width, width, 3, stride=2, padding=1),
             nn.LeakyReLU(SLOPE),
-            nn.Conv2d(width, shape.hyper, 3, stride=2, padding=1),
+            leave,
         )
 
     def forward(self, latent: Tensor) -> Tensor:
@@ -149,7 +153,7 @@ class CodecNetworks(nn.Module):
         self.synthesis = Synthesis(shape)
         self.hyper_analysis = HyperAnalysis(shape)
         self.hyper_synthesis = HyperSynthesis(shape)
-        self.prior = EntropyBottleneck(shape.hyper)
+        self.prior = EntropyBottleneck(shape.hyper, init_scale=5)
         self.context = nn.ModuleList(GroupParameters(shape, index) for index in range(len(shape.groups)))
         start_from_dct(self.analysis, self.synthesis)
         # In units of the orthonormal DCT of pixels in 0..1: quantisation steps from 1/2 down to 1/30.

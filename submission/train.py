@@ -44,6 +44,7 @@ class Recipe:
     batch: int
     crop: int
     learning_rate: float
+    hard_learning_rate: float
     final_learning_rate: float
     warmup_steps: int
     clip_norm: float
@@ -66,11 +67,12 @@ class Recipe:
         return torch.logspace(math.log10(self.lambda_min), math.log10(self.lambda_max), self.shape.levels)
 
 
-def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
+def learning_rate(recipe: Recipe, stage: str, step: int, steps: int) -> float:
     """Linear warm-up, then a cosine to the final rate."""
+    top = recipe.hard_learning_rate if stage == "hard" else recipe.learning_rate
     warmup = min(1.0, (step + 1) / recipe.warmup_steps)
     cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
-    return warmup * (recipe.final_learning_rate + (recipe.learning_rate - recipe.final_learning_rate) * cosine)
+    return warmup * (recipe.final_learning_rate + (top - recipe.final_learning_rate) * cosine)
 
 
 def learning_factor(name: str) -> float:
@@ -210,7 +212,7 @@ def train(
             torch.manual_seed(recipe.seed * 1_000_003 + trainer.step)
             image = draw_batch(crops, recipe.batch, recipe.crop, rng).contiguous(memory_format=torch.channels_last)
             level = torch.from_numpy(rng.integers(recipe.shape.levels, size=recipe.batch))
-            recent.append(trainer.train_step(image, level, learning_rate(recipe, trainer.step, steps)))
+            recent.append(trainer.train_step(image, level, learning_rate(recipe, stage, trainer.step, steps)))
             loss = sum(row["loss"] for row in recent) / len(recent)
             if trainer.step % 50 == 0:
                 write({key: round(sum(row[key] for row in recent) / len(recent), 5) for key in recent[0]})
