@@ -20,7 +20,8 @@ HAS_OFFSET, HAS_FILTER, REFINED = 1, 2, 4
 
 @dataclass(frozen=True)
 class Header:
-    """What is known of an image before its symbols: sides in pixels, `gain` in 1/16 level, `offset` in 1/256."""
+    """What is known of an image before its symbols: sides in pixels, `gain` in 1/16 level (see
+    `decoder.model`), `offset` in 1/256."""
 
     width: int
     height: int

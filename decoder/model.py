@@ -20,6 +20,7 @@ from decoder.rans import Tables
 
 WEIGHTS = Path(__file__).parent / "weights"
 GAIN_STEPS = 16  # of the header's gain field, to a level
+GAINS_BELOW = 2  # levels by which the field reaches below the first that was trained, for the lowest of rates
 
 
 @dataclass
@@ -36,7 +37,7 @@ class Model:
     @property
     def gains(self) -> int:
         """Number of values of the header's gain field."""
-        return (self.shape.levels - 1) * GAIN_STEPS + 1
+        return (self.shape.levels - 1 + GAINS_BELOW) * GAIN_STEPS + 1
 
     @torch.inference_mode()
     def reconstruct(self, latent: np.ndarray, header: Header) -> np.ndarray:
@@ -48,10 +49,10 @@ class Model:
 
 
 def interpolate(log_gains: Tensor, gain: int) -> Tensor:
-    """The log gain vector (C,) at `gain` sixteenths of a level, between rows of (levels, C)."""
-    level, fraction = divmod(gain, GAIN_STEPS)
-    above = min(level + 1, len(log_gains) - 1)
-    return torch.lerp(log_gains[level], log_gains[above], fraction / GAIN_STEPS)
+    """The log gain vector (C,) of a gain field, linear between and below the rows of (levels, C)."""
+    place = gain / GAIN_STEPS - GAINS_BELOW
+    level = min(max(int(place), 0), len(log_gains) - 2)
+    return log_gains[level] + (place - level) * (log_gains[level + 1] - log_gains[level])
 
 
 def _layer(arrays: dict[str, np.ndarray], name: str, input_max: int | None = None) -> Layer:

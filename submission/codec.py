@@ -18,7 +18,7 @@ from submission.encoder import Analysed, EncoderNetworks, analyse, encode_latent
 
 DECODER = Path(decoder.__file__).parent
 WEIGHTS = Path(__file__).parent / "weights"
-POINTS = 17  # operating points, evenly spaced over the gains
+POINTS = 19  # operating points, evenly spaced over the gains
 DECODE_SCRIPT = """#!/usr/bin/env python3
 import os
 

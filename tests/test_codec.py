@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_model import photograph, small_model
@@ -15,6 +16,7 @@ from decoder.bitstream import Header, get_varint, put_varint, read_stream, write
 from decoder.container import pack, unpack
 from decoder.errors import BitstreamError
 from decoder.image import decode_image, decode_latent
+from decoder.model import GAINS_BELOW, interpolate
 from submission.encoder import analyse, encode_latent
 
 SIZES = [(1, 1), (1, 40), (37, 1), (15, 17), (16, 16), (64, 48), (65, 63), (130, 200)]
@@ -134,3 +136,11 @@ print([name for name in ("compressai", "submission", "harness", "leaderboard", "
     root = Path(__file__).parents[1]
     out = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True).stdout
     assert out.split("\n")[:2] == ["[]", "[]"]
+
+
+def test_gains_pass_through_the_levels_and_go_on_below() -> None:
+    rows = torch.tensor([[0.0, 1.0], [2.0, 4.0], [3.0, 3.0]])
+    levels = [interpolate(rows, 16 * (level + GAINS_BELOW)) for level in range(3)]
+    assert torch.equal(torch.stack(levels), rows)
+    assert torch.equal(interpolate(rows, 16 * GAINS_BELOW + 8), torch.tensor([1.0, 2.5]))
+    assert torch.equal(interpolate(rows, 16 * (GAINS_BELOW - 1)), torch.tensor([-2.0, -2.0]))
