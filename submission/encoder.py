@@ -1,6 +1,5 @@
 """From pixels to a stream: analysis in floating point, then the decoder's own walk with rounding as its source."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +27,8 @@ class EncoderNetworks(nn.Module):
         self.hyper_analysis = HyperAnalysis(model.shape)
         self.log_gain = nn.Parameter(torch.zeros(model.shape.levels, model.shape.latent))
         with np.load(weights, allow_pickle=False) as file:
-            self.load_state_dict({name: torch.from_numpy(file[name].astype(np.float32)) for name in file.files})
+            mine = [name for name in file.files if not name.startswith("prior.")]
+            self.load_state_dict({name: torch.from_numpy(file[name].astype(np.float32)) for name in mine})
         self.eval().requires_grad_(False)
 
 
@@ -95,7 +95,3 @@ def encode_latent(
     stream = Stream(header, checksum(header, [hyper, symbols]), words, lanes, main, source.escapes)
     return write_stream(stream), model.reconstruct(latent, header)
 
-
-def describe(model: Model) -> str:
-    """The networks' widths as one line of JSON."""
-    return json.dumps(model.shape.to_json(), sort_keys=True)

@@ -7,6 +7,7 @@ their sums are exact. The tables are computed here once and shipped, never recom
 import io
 import json
 import zipfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +17,15 @@ from torch import Tensor, nn
 
 from decoder.fixed import ACTIVATION_BITS, WEIGHT_BITS
 from decoder.latent import SCALES, TAPS
+from decoder.model import WEIGHTS as DECODER_WEIGHTS
+from decoder.model import load_model
 from decoder.networks import Shape
 from decoder.rans import TOTAL
 from submission.checkpoint import load_tensors
 from submission.networks import INDEX_UNIT, SCALE_MIN, SCALE_STEP, CodecNetworks, GroupParameters
 
 HYPER_REACH = 64  # hyper-latents beyond are escaped
-ENCODER_PARTS = ("analysis.", "hyper_analysis.", "log_gain")
+WEIGHTS = Path(__file__).parent / "weights"
 
 
 def integer_frequencies(mass: np.ndarray) -> np.ndarray:
@@ -83,23 +86,32 @@ def _layer(name: str, conv: nn.Module, unit: float | Tensor = 1.0) -> dict[str, 
     return arrays
 
 
-def decoder_arrays(networks: CodecNetworks) -> dict[str, np.ndarray]:
-    """Everything that `decoder.model.load_model` reads."""
-    arrays = {"about": np.frombuffer(json.dumps({"shape": networks.shape.to_json()}).encode(), np.uint8)}
+def _entropy_layers(networks: CodecNetworks) -> Iterator[tuple[str, nn.Module, float | Tensor]]:
+    """Name in the weights file, layer, and the unit of its outputs, of all that decides probabilities."""
     hyper = networks.hyper_synthesis
     for number, conv in enumerate([hyper.enter, hyper.up1[0], hyper.spatial, hyper.up2[0], hyper.leave]):
-        arrays |= _layer(f"hyper.{number}", conv)
+        yield f"hyper.{number}", conv, 1.0
     for index, group in enumerate(networks.context):
-        name = f"context.{index}"
         assert isinstance(group, GroupParameters)
         for part, layer in (("hyper", group.hyper), ("earlier", group.earlier), ("inner", group.inner)):
             if layer is not None:
-                arrays |= _layer(f"{name}.{part}", layer)
+                yield f"context.{index}.{part}", layer, 1.0
         unit = torch.ones(group.leave.out_channels)
         unit[group.past.in_channels :] = INDEX_UNIT  # scale indices in units of 1, as the decoder has them
-        arrays |= _layer(f"{name}.leave", group.leave, unit)
+        yield f"context.{index}.leave", group.leave, unit
+
+
+def decoder_arrays(networks: CodecNetworks) -> dict[str, np.ndarray]:
+    """Everything that `decoder.model.load_model` reads."""
+    arrays = {"about": np.frombuffer(json.dumps({"shape": networks.shape.to_json()}).encode(), np.uint8)}
+    for name, layer, unit in _entropy_layers(networks):
+        arrays |= _layer(name, layer, unit)
+    for index, group in enumerate(networks.context):
+        assert isinstance(group, GroupParameters)
         taps = group.past.weight.detach().flatten(2)[:, :, :TAPS]  # (F, C, taps) in raster order
-        arrays[f"{name}.past.weight"] = _integers(taps.transpose(1, 2).flatten(1)[:, :, None, None], WEIGHT_BITS)
+        arrays[f"context.{index}.past.weight"] = _integers(
+            taps.transpose(1, 2).flatten(1)[:, :, None, None], WEIGHT_BITS
+        )
     for name, value in networks.synthesis.state_dict().items():
         arrays[f"synthesis.{name}"] = value.half().numpy()
     arrays["log_inverse_gain"] = networks.log_inverse_gain.detach().numpy()
@@ -107,11 +119,34 @@ def decoder_arrays(networks: CodecNetworks) -> dict[str, np.ndarray]:
 
 
 def encoder_arrays(networks: CodecNetworks) -> dict[str, np.ndarray]:
-    """What the encoder needs beside the decoder's model."""
+    """What the encoder needs beside the decoder's model, and the prior's parameters for further training."""
+    halved = ("analysis.", "hyper_analysis.")
     return {
-        name: value.detach().half().numpy() if name != "log_gain" else value.detach().numpy()
-        for name, value in networks.named_parameters() if name.startswith(ENCODER_PARTS)
+        name: value.detach().half().numpy() if name.startswith(halved) else value.detach().numpy()
+        for name, value in networks.named_parameters() if name.startswith((*halved, "log_gain", "prior."))
     }
+
+
+@torch.no_grad()
+def restore(decoder: Mapping[str, np.ndarray], encoder: Mapping[str, np.ndarray]) -> CodecNetworks:
+    """The networks of exported weights, for further training; exporting them again gives the same arrays."""
+    networks = CodecNetworks(Shape.from_json(json.loads(decoder["about"].tobytes())["shape"]))
+    for name, layer, unit in _entropy_layers(networks):
+        assert isinstance(layer, nn.Conv2d)
+        weight = torch.from_numpy(decoder[f"{name}.weight"] * 2.0**-WEIGHT_BITS)
+        layer.weight.copy_((weight.transpose(0, 3) / unit).transpose(0, 3))
+        if layer.bias is not None:
+            bias = torch.from_numpy(decoder[f"{name}.bias"] * 2.0 ** -(WEIGHT_BITS + ACTIVATION_BITS))
+            layer.bias.copy_(bias / unit)
+    for index, group in enumerate(networks.context):
+        assert isinstance(group, GroupParameters)
+        taps = torch.from_numpy(decoder[f"context.{index}.past.weight"] * 2.0**-WEIGHT_BITS)
+        group.past.weight.flatten(2)[:, :, :TAPS] = taps.reshape(len(taps), TAPS, -1).transpose(1, 2)
+    parameters = dict(networks.named_parameters())
+    stored = {name: value for name, value in decoder.items() if name.startswith(("synthesis.", "log_inverse_gain"))}
+    for name, value in {**stored, **encoder}.items():
+        parameters[name].copy_(torch.from_numpy(value.astype(np.float32)))
+    return networks.eval()
 
 
 def npz_bytes(arrays: dict[str, np.ndarray]) -> bytes:
@@ -136,15 +171,25 @@ def load_average(checkpoint: Path) -> CodecNetworks:
     return networks.eval()
 
 
+def load_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an .npz, read without pickle."""
+    with np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
+def load_start(source: Path) -> CodecNetworks:
+    """Networks to start training from: a checkpoint's average, or a shipped model by its name, such as "0-clic"."""
+    if source.suffix == ".safetensors":
+        return load_average(source)
+    return restore(*(load_arrays(folder / f"{source.name}.npz") for folder in (DECODER_WEIGHTS, WEIGHTS)))
+
+
 def export(checkpoint: Path, name: str) -> tuple[Path, Path]:
     """Write decoder and encoder weights of a checkpoint as the shipped model `name`, such as "0-clic"."""
-    from decoder.model import WEIGHTS as DECODER_WEIGHTS
-    from decoder.model import load_model
-
     networks = load_average(checkpoint)
     ours, theirs = npz_bytes(encoder_arrays(networks)), npz_bytes(decoder_arrays(networks))
     load_model(theirs)  # proves exactness before anything is written
-    paths = Path(__file__).parent / "weights" / f"{name}.npz", DECODER_WEIGHTS / f"{name}.npz"
+    paths = WEIGHTS / f"{name}.npz", DECODER_WEIGHTS / f"{name}.npz"
     for path, content in zip(paths, (ours, theirs), strict=True):
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(content)

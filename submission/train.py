@@ -27,6 +27,7 @@ from torch import Tensor
 from decoder.networks import Shape
 from submission.checkpoint import load_tensors, save_tensors
 from submission.data import draw_batch, load_crops
+from submission.export import load_start
 from submission.loss import msssim
 from submission.networks import CodecNetworks
 
@@ -108,21 +109,26 @@ class Trainer:
                 tensors[f"optimiser.{name}.{key}"] = value
         save_tensors(path, tensors, {"step": self.step, "hard": self.hard, "shape": self.recipe.shape.to_json()})
 
-    def load(self, path: Path, resume: bool) -> None:
-        """Continue a run (`resume`), or start one from another run's moving average."""
+    @torch.no_grad()
+    def start_from(self, networks: CodecNetworks) -> None:
+        """Begin with the weights of other networks of the same shape."""
+        for name, value in networks.named_parameters():
+            self.average[name].copy_(value)
+            self.networks.get_parameter(name).copy_(value)
+
+    @torch.no_grad()
+    def resume(self, path: Path) -> None:
+        """Go on where a checkpoint was saved."""
         tensors, about = load_tensors(path)
-        source = "networks" if resume else "average"
-        with torch.no_grad():
-            for name, parameter in self.networks.named_parameters():
-                parameter.copy_(tensors[f"{source}.{name}"])
-                self.average[name].copy_(tensors[f"average.{name}"])
-        if resume:
-            self.step = int(about["step"])
-            for name, parameter in self.trained.items():
-                prefix = f"optimiser.{name}."
-                self.optimiser.state[parameter] = {
-                    key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)
-                }
+        self.step = int(about["step"])
+        for name, parameter in self.networks.named_parameters():
+            parameter.copy_(tensors[f"networks.{name}"])
+            self.average[name].copy_(tensors[f"average.{name}"])
+        for name, parameter in self.trained.items():
+            prefix = f"optimiser.{name}."
+            self.optimiser.state[parameter] = {
+                key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)
+            }
 
     def train_step(self, image: Tensor, level: Tensor, rate: float) -> dict[str, float]:
         """One optimiser step; returns the figures for the log."""
@@ -185,9 +191,9 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     trainer, checkpoint = Trainer(recipe, stage), out / "checkpoint.safetensors"
     if checkpoint.exists():
-        trainer.load(checkpoint, resume=True)
+        trainer.resume(checkpoint)
     elif start:
-        trainer.load(start, resume=False)
+        trainer.start_from(load_start(start))
     crops = load_crops(data)
     held_out, crops = crops[-recipe.holdout :], crops[: -recipe.holdout]
     middle = (held_out.shape[1] - recipe.crop) // 2
@@ -237,7 +243,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--stage", choices=["soft", "hard"], default="soft")
     parser.add_argument("--steps", type=int, default=20_000, help="steps of the whole schedule")
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop earlier, to be resumed")
-    parser.add_argument("--start", type=Path, help="checkpoint whose averaged weights to start from")
+    parser.add_argument("--start", type=Path, help="checkpoint, or the name of shipped weights, to start from")
     arguments = parser.parse_args(argv)
     named = CONFIGS / f"{arguments.config}.toml"
     recipe = Recipe.read(named if named.exists() else Path(arguments.config))
