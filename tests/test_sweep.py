@@ -179,11 +179,11 @@ def test_killed_and_resumed(photographs: Path, tmp_path: Path, coded: Callable[[
 def test_interrupt_ends_all_processes(photographs: Path, tmp_path: Path,
                                       start_clic: Callable[..., subprocess.Popen[str]]) -> None:
     log = tmp_path / "coded.log"
-    process = start_clic("encode", photographs, "--codec", TOY, "--out", tmp_path / "out", TOY_DELAY="60",
+    process = start_clic("encode", photographs, "--codec", TOY, "--out", tmp_path / "out", TOY_DELAY="180",
                          TOY_LOG=str(log))
     wait_until(log.exists)
     os.killpg(process.pid, signal.SIGINT)
-    _, stderr = process.communicate(timeout=20)
+    _, stderr = process.communicate(timeout=60)
     wait_until(lambda: group_is_gone(process), 10)
     assert process.returncode == 130
     assert "interrupted" in stderr and "Traceback" not in stderr
