@@ -11,7 +11,7 @@ help: ## list the targets
 setup: $(SET) ## make .venv with everything; .venv/bin/clic is the console script
 
 $(SET): pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv --clear .venv  # whatever an interrupted setup left
 	$(BIN)/python -m pip install --quiet --upgrade-strategy only-if-needed -c constraints.txt -e '.[dev]'
 	touch $(SET)
 
