@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from harness.errors import ClicError
 from harness.files import write_atomic
+from harness.profiles import Profile
 
 MAX_MEMBERS = 10_000
 MAX_RATIO = 200  # unpacked over packed bytes; weights and code stay below 20, deflate reaches 1,032
@@ -44,6 +45,11 @@ def write_zip(path: Path, members: Mapping[str, bytes], executable: Collection[s
               compress: bool = False) -> None:
     """Write `zip_bytes(...)` to `path`, whole or not at all."""
     write_atomic(path, zip_bytes(members, executable, compress))
+
+
+def data_file_bytes(payload: bytes, profile: Profile) -> bytes:
+    """The data file as uploaded: the payload itself, or the profile's zip of it."""
+    return zip_bytes({profile.payload: payload}, executable=()) if profile.container == "zip" else payload
 
 
 def sha224(path: Path) -> str:

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from PIL import Image
 
-from harness.archive import write_zip, zip_bytes
+from harness.archive import data_file_bytes, write_zip
 from harness.errors import ClicError
 from harness.images import SourceImage, load_rgb
 from harness.profiles import Profile
@@ -60,8 +60,7 @@ def bench_decode(images: Sequence[SourceImage], codec: Codec, profile: Profile, 
     with TemporaryDirectory() as name:
         folder = Path(name)
         write_zip(folder / "decoder.zip", codec.decoder_files(profile.data_file, profile.payload))
-        payload = codec.pack(streams)
-        data = zip_bytes({profile.payload: payload}, executable=()) if profile.container == "zip" else payload
+        data = data_file_bytes(codec.pack(streams), profile)
         (folder / profile.data_file).write_bytes(data)
         run = run_decoder(folder / "decoder.zip", folder / profile.data_file, folder / "work",
                           replace(profile, cpus=min(profile.cpus, os.cpu_count() or 1)))

@@ -17,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 
-from harness.archive import sha224, write_zip, zip_bytes
+from harness.archive import data_file_bytes, sha224, write_zip
 from harness.errors import ClicError
 from harness.files import sha256, write_atomic
 from harness.images import SourceImage, list_images, load_rgb
@@ -171,8 +171,7 @@ def _data_file(candidates: pd.DataFrame, selection: Selection, codec: Codec, str
         if sha256(content) != row.stream_sha256:
             raise ClicError(f"{path}: not the stream that candidates.csv describes; run the sweep again")
         contents[str(row.image)] = content
-    payload = codec.pack(contents)
-    return zip_bytes({profile.payload: payload}, executable=()) if profile.container == "zip" else payload
+    return data_file_bytes(codec.pack(contents), profile)
 
 
 def _decode(folder: Path, images_folder: Path, profile: Profile, rate: str, time_limit: float | None,
