@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from decoder.errors import BitstreamError
+from decoder.rans import LANES, MAX_WORDS_PER_LANE
 
-VERSION = 1
+VERSION = 2
 MAX_SIDE = 1 << 16
-MAX_PIXELS = 1 << 28
+MAX_PIXELS = 1 << 26
+MAX_PIXELS_PER_BYTE = 2048  # with it, no small file can claim hours of work
 HAS_OFFSET, HAS_FILTER, REFINED = 1, 2, 4
 
 
@@ -34,9 +36,12 @@ class Header:
 
 @dataclass
 class Stream:
-    """A parsed stream: coder words, lanes and symbols before the tail, escaped values in coding order."""
+    """A parsed stream: coder words, lanes and symbols before the tail, escaped values in coding order.
+
+    `check` is of header and hyper-latent, `crc` of these and the latent (see `checksum`)."""
 
     header: Header
+    check: int
     crc: int
     words: np.ndarray
     lanes: int
@@ -89,7 +94,7 @@ def checksum(header: Header, symbols: list[np.ndarray]) -> int:
 def write_stream(stream: Stream) -> bytes:
     """The bytes that `read_stream` reads."""
     lane_code = stream.lanes.bit_length() - 1
-    out = _header_bytes(stream.header) + struct.pack("<I", stream.crc)
+    out = _header_bytes(stream.header) + struct.pack("<HI", stream.check, stream.crc)
     out += put_varint(lane_code | min(len(stream.escapes), 1) << 4)
     if stream.lanes > 1:
         out += put_varint(stream.main)
@@ -97,6 +102,11 @@ def write_stream(stream: Stream) -> bytes:
         out += put_varint(len(stream.escapes))
         out += b"".join(put_varint(2 * value if value >= 0 else -2 * value - 1) for value in stream.escapes)
     return out + stream.words.astype("<u2").tobytes()
+
+
+def least_words(header: Header) -> int:
+    """Words without which a decoder would not believe the header; an encoder appends zeros to have them."""
+    return -(-header.width * header.height // (2 * MAX_PIXELS_PER_BYTE))
 
 
 def read_header(data: bytes) -> tuple[Header, int]:
@@ -128,12 +138,14 @@ def read_header(data: bytes) -> tuple[Header, int]:
 def read_stream(data: bytes) -> Stream:
     """Parse a stream. Raises BitstreamError."""
     header, position = read_header(data)
-    if len(data) < position + 5:
+    if len(data) < position + 7:
         raise BitstreamError("the stream ends inside its header")
-    (crc,) = struct.unpack_from("<I", data, position)
-    code, position = get_varint(data, position + 4)
+    if header.width * header.height > MAX_PIXELS_PER_BYTE * len(data):
+        raise BitstreamError(f"the stream claims {header.width} x {header.height} pixels in {len(data)} bytes")
+    check, crc = struct.unpack_from("<HI", data, position)
+    code, position = get_varint(data, position + 6)
     lanes, main, escapes = 1 << (code & 0xF), 0, []
-    if lanes > 256 or code > 0x1F:
+    if lanes > LANES[-1] or code > 0x1F:
         raise BitstreamError("the stream's number of lanes is out of range")
     if lanes > 1:
         main, position = get_varint(data, position)
@@ -147,4 +159,6 @@ def read_stream(data: bytes) -> Stream:
     if (len(data) - position) % 2:
         raise BitstreamError("the stream ends inside a word")
     words = np.frombuffer(data, "<u2", offset=position)
-    return Stream(header, crc, words, lanes, main if lanes > 1 else 1 << 62, escapes)
+    if lanes < LANES[-1] and len(words) > MAX_WORDS_PER_LANE * lanes:
+        raise BitstreamError(f"the stream has {len(words)} words for {lanes} lanes")
+    return Stream(header, check, crc, words, lanes, main if lanes > 1 else 1 << 62, escapes)

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from decoder.bands import in_bands
+
 ACTIVATION_BITS = 8
 WEIGHT_BITS = 14
 ONE = 1 << ACTIVATION_BITS
@@ -40,7 +42,8 @@ class Layer:
 
     def __call__(self, x: Tensor) -> Tensor:
         """Sums in units of 2^-22 of integer inputs (N, in, H, W) held in float64, before `requantise`."""
-        return functional.conv2d(x, self.weight, self.bias, padding=self.weight.shape[2] // 2)
+        reach = self.weight.shape[2] // 2
+        return in_bands(lambda band: functional.conv2d(band, self.weight, self.bias, padding=reach), x, reach)
 
     @property
     def bias_row(self) -> np.ndarray:

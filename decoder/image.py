@@ -13,7 +13,7 @@ class StreamSource:
     """Symbols out of a stream, in the order in which the walk asks for them."""
 
     def __init__(self, tables: Tables, stream: Stream) -> None:
-        self.tables, self.escapes = tables, iter(stream.escapes)
+        self.tables, self.stream, self.escapes = tables, stream, iter(stream.escapes)
         self.decoder = Decoder(tables, stream.words, stream.lanes, stream.main)
 
     def _symbols(self, table: np.ndarray) -> np.ndarray:
@@ -28,7 +28,11 @@ class StreamSource:
 
     def hyper(self, shape: tuple[int, int, int]) -> np.ndarray:
         table = np.repeat(SCALES + np.arange(shape[0]), shape[1] * shape[2])
-        return self._symbols(table).reshape(shape)
+        symbols = self._symbols(table).reshape(shape)
+        # Damage to the sides' numbers ends here, before work that grows with them.
+        if checksum(self.stream.header, [symbols]) & 0xFFFF != self.stream.check:
+            raise BitstreamError("the hyper-latent does not match the stream's check")
+        return symbols
 
     def latent(
         self, scale: np.ndarray, mean: np.ndarray, rows: np.ndarray, columns: np.ndarray, start: int
@@ -58,7 +62,7 @@ def decode_latent(data: bytes, models: dict[int, Model]) -> tuple[Model, Stream,
         raise BitstreamError("the stream asks for an offset or a filter, which its model does not have")
     source = StreamSource(model.tables, stream)
     height, width = -(-header.height // 16), -(-header.width // 16)
-    latent, symbols, hyper = walk(model.hyper, model.groups, model.shape.hyper, height, width, source)
+    latent, symbols, hyper = walk(model.entropy, model.shape.hyper, height, width, source)
     source.finish()
     if checksum(header, [hyper, symbols]) != stream.crc:
         raise BitstreamError("the symbols do not match the stream's checksum")

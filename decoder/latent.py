@@ -1,11 +1,8 @@
-"""From hyper-latent to latent: the integer networks, and the wavefront over the 3-D context.
+"""From hyper-latent to latent: the integer networks, and the walk over groups of channels and steps of positions.
 
-Groups of channels are coded one after the other. In a group, position (i, j) depends on its raster past within two
-rows and columns, so that all positions of equal time t = j + 3 i can be coded together: w + 3 (h - 1) steps a group
-instead of w h. The same walk serves encoder and decoder; they differ only in where symbols come from.
+The same walk serves encoder and decoder; they differ only in where symbols come from.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,10 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from decoder.fixed import ACTIVATION_BITS, LATENT_MAX, ONE, Layer, requantise, requantise_rows
+from decoder.context import REACH, Context
+from decoder.fixed import ACTIVATION_BITS, ACTIVATION_MAX, LATENT_MAX, ONE, Layer, requantise, requantise_rows
 
-REACH = 2  # rows and columns that the context looks back
-TAPS = REACH * (2 * REACH + 1) + REACH
 SCALES = 64
 
 
@@ -45,8 +41,7 @@ class HyperNetwork:
 
     def __call__(self, hyper: np.ndarray, height: int, width: int) -> Tensor:
         """Features (1, F, height, width) in units of 2^-8 from the integer hyper-latent (Z, h', w')."""
-        limit = (1 << 15) - 1
-        x = torch.from_numpy((hyper.astype(np.float64) * ONE).clip(-limit, limit))[None]
+        x = torch.from_numpy((hyper.astype(np.float64) * ONE).clip(-ACTIVATION_MAX, ACTIVATION_MAX))[None]
         for number, layer in enumerate(self.layers):
             x = requantise(layer(x)).clamp(min=0)
             if number in (1, 3):
@@ -56,12 +51,12 @@ class HyperNetwork:
 
 @dataclass
 class GroupNetwork:
-    """Entropy parameters of one group. `past` is (TAPS * C, F): taps in raster order, then channels."""
+    """Entropy parameters of one group. The inputs of `past` are taps in raster order, each with all channels."""
 
     channels: int
     hyper: Layer
     earlier: Layer | None
-    past: np.ndarray
+    past: Layer
     inner: Layer
     leave: Layer
 
@@ -74,16 +69,16 @@ class GroupNetwork:
         return x[:, : self.channels], np.clip(scale, 0, SCALES - 1).astype(np.int64)
 
 
-def wavefront(height: int, width: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Rows and columns of the positions of each time t = j + (REACH + 1) i, in order of time, rows rising."""
-    step = REACH + 1
-    for time in range(width + step * (height - 1)):
-        rows = np.arange(max(0, -(-(time - width + 1) // step)), min(height - 1, time // step) + 1)
-        if len(rows):
-            yield rows, time - step * rows
+@dataclass
+class EntropyNetworks:
+    """All that decides probabilities. The groups' channels add up to the latent's."""
+
+    context: Context
+    hyper: HyperNetwork
+    groups: list[GroupNetwork]
 
 
-def walk(hyper: HyperNetwork, groups: list[GroupNetwork], hyper_channels: int, height: int, width: int,
+def walk(networks: EntropyNetworks, hyper_channels: int, height: int, width: int,
          source: SymbolSource) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Code a latent of `height` x `width` positions.
 
@@ -91,29 +86,32 @@ def walk(hyper: HyperNetwork, groups: list[GroupNetwork], hyper_channels: int, h
     symbols (Z, h', w'), both as int64.
     """
     hyper_symbols = source.hyper((hyper_channels, -(-height // 4), -(-width // 4)))
-    features = hyper(hyper_symbols, height, width)
-    total = sum(group.channels for group in groups)
+    features = networks.hyper(hyper_symbols, height, width)
+    total = sum(group.channels for group in networks.groups)
     latent = torch.zeros(1, total, height, width, dtype=torch.float64)
     symbols = np.zeros((total, height, width), np.int64)
+    # Positions as rows, with a margin of zeros, so that a tap is a constant distance away.
     padded_width = width + 2 * REACH
-    offsets = np.array([(di * padded_width + dj) for di in range(-REACH, 1) for dj in range(-REACH, REACH + 1)][:TAPS])
+    offsets = np.array([di * padded_width + dj for di, dj in networks.context.taps])
     start = 0
-    for group in groups:
+    for group in networks.groups:
         sums = group.hyper(features)
         if group.earlier is not None:
             sums += group.earlier(latent[:, :start])
         base = np.ascontiguousarray(sums[0].permute(1, 2, 0).numpy())
         channels = slice(start, start + group.channels)
-        # Positions as rows, with a margin of zeros, so that a tap is a constant distance away.
-        field = np.zeros(((height + REACH) * padded_width, group.channels))
-        for rows, columns in wavefront(height, width):
+        field = np.zeros(((height + 2 * REACH) * padded_width, group.channels))
+        for rows, columns, sees in networks.context.steps(height, width):
             at = (rows + REACH) * padded_width + columns + REACH
-            past = field[at[:, None] + offsets].reshape(len(rows), -1)
-            mean, scale = group.rows(base[rows, columns] + past @ group.past)
+            first = base[rows, columns]
+            if sees:
+                first += field[at[:, None] + offsets].reshape(len(rows), -1) @ group.past.matrix_t
+                first += group.past.bias_row
+            mean, scale = group.rows(first)
             found = source.latent(scale, mean, rows, columns, start)
             field[at] = np.clip(found * ONE + mean, -LATENT_MAX, LATENT_MAX)
             symbols[channels, rows, columns] = found.T
-        inside = field.reshape(height + REACH, padded_width, -1)[REACH:, REACH : REACH + width]
+        inside = field.reshape(height + 2 * REACH, padded_width, -1)[REACH:-REACH, REACH:-REACH]
         latent[0, channels] = torch.from_numpy(np.ascontiguousarray(inside.transpose(2, 0, 1)))
         start += group.channels
     return latent[0].numpy(), symbols, hyper_symbols

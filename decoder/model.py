@@ -1,6 +1,7 @@
 """The decoder's model as it is stored: integer entropy networks and tables, half-precision synthesis weights.
 
-A weights file is a numpy .npz read without pickle. `about` is UTF-8 JSON with the networks' widths.
+A weights file is a numpy .npz read without pickle. `about` is UTF-8 JSON with the networks' widths, and with the proof
+that the entropy networks are exact: for each sum of products the bound that no partial sum can exceed.
 """
 
 import io
@@ -13,13 +14,18 @@ import torch
 from torch import Tensor
 
 from decoder.bitstream import Header
-from decoder.fixed import EXACT, LATENT_MAX, ONE, Layer
-from decoder.latent import GroupNetwork, HyperNetwork
+from decoder.context import CONTEXTS
+from decoder.fixed import ACTIVATION_MAX, EXACT, LATENT_MAX, ONE, Layer
+from decoder.latent import EntropyNetworks, GroupNetwork, HyperNetwork
 from decoder.networks import Shape, Synthesis
 from decoder.rans import Tables
+from decoder.synthesis import to_pixels
 
 WEIGHTS = Path(__file__).parent / "weights"
 GAIN_STEPS = 16  # of the header's gain field, to a level
+# The synthesis uses a GPU where there is one. All that decides symbols stays on the CPU: the walk is a chain of small
+# steps, and a GPU's libraries may choose algorithms (FFT, Winograd) whose sums are not the ones proved exact.
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 GAINS_BELOW = 2  # levels by which the field reaches below the first that was trained, for the lowest of rates
 
 
@@ -28,8 +34,7 @@ class Model:
     """Everything that decoding needs. `tables` holds the Gaussian scales first, then one table a hyper channel."""
 
     shape: Shape
-    hyper: HyperNetwork
-    groups: list[GroupNetwork]
+    entropy: EntropyNetworks
     tables: Tables
     synthesis: Synthesis
     log_inverse_gain: Tensor
@@ -44,8 +49,7 @@ class Model:
         """Pixels, uint8 (H, W, 3), of a quantised latent (C, h, w) in units of 2^-8."""
         gain = interpolate(self.log_inverse_gain, header.gain).exp()
         scaled = torch.from_numpy((latent / ONE).astype(np.float32))[None] * gain[:, None, None]
-        image = self.synthesis(scaled)[0, :, : header.height, : header.width]
-        return (image.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+        return to_pixels(self.synthesis, scaled)[: header.height, : header.width]
 
 
 def interpolate(log_gains: Tensor, gain: int) -> Tensor:
@@ -55,41 +59,54 @@ def interpolate(log_gains: Tensor, gain: int) -> Tensor:
     return log_gains[level] + (place - level) * (log_gains[level + 1] - log_gains[level])
 
 
-def _layer(arrays: dict[str, np.ndarray], name: str, input_max: int | None = None) -> Layer:
-    bias = arrays.get(f"{name}.bias")
-    return Layer(arrays[f"{name}.weight"], bias) if input_max is None else Layer(
-        arrays[f"{name}.weight"], bias, input_max
-    )
+def entropy_networks(arrays: dict[str, np.ndarray], shape: Shape) -> tuple[EntropyNetworks, dict[str, int]]:
+    """The networks and the proof of their exactness: by name of a sum, what no partial sum of it can exceed.
 
+    Raises ValueError on weights for which sums could leave the exact range of float64.
+    """
+    proof: dict[str, int] = {}
 
-def _group(arrays: dict[str, np.ndarray], index: int, channels: int) -> GroupNetwork:
-    name = f"context.{index}"
-    past = _layer(arrays, f"{name}.past", LATENT_MAX)  # for its bound; (F, taps * C, 1, 1)
-    earlier = _layer(arrays, f"{name}.earlier", LATENT_MAX) if f"{name}.earlier.weight" in arrays else None
-    hyper = _layer(arrays, f"{name}.hyper")
-    if hyper.bound + past.bound + (earlier.bound if earlier else 0) >= EXACT:
-        raise ValueError(f"the first sums of group {index} could leave the exact range of float64")
-    return GroupNetwork(
-        channels, hyper, earlier, past.matrix_t,
-        _layer(arrays, f"{name}.inner"), _layer(arrays, f"{name}.leave"),
-    )
+    def layer(name: str, input_max: int = ACTIVATION_MAX) -> Layer:
+        loaded = Layer(arrays[f"{name}.weight"], arrays.get(f"{name}.bias"), input_max)
+        proof[name] = loaded.bound
+        return loaded
+
+    hyper = HyperNetwork([layer(f"hyper.{number}") for number in range(5)])
+    groups = []
+    for index, channels in enumerate(shape.groups):
+        name = f"context.{index}"
+        earlier = layer(f"{name}.earlier", LATENT_MAX) if index else None
+        group = GroupNetwork(
+            channels, layer(f"{name}.hyper"), earlier, layer(f"{name}.past", LATENT_MAX),
+            layer(f"{name}.inner"), layer(f"{name}.leave"),
+        )
+        first = group.hyper.bound + group.past.bound + (earlier.bound if earlier else 0)
+        if first >= EXACT:
+            raise ValueError(f"the first sums of group {index} could leave the exact range of float64")
+        proof[f"{name}.first"] = first
+        groups.append(group)
+    return EntropyNetworks(CONTEXTS[shape.context], hyper, groups), proof
 
 
 def load_model(content: bytes) -> Model:
-    """The model in a weights file's bytes. Raises ValueError on weights for which exactness does not hold."""
+    """The model in a weights file's bytes. Raises ValueError where its proof of exactness does not hold."""
     with np.load(io.BytesIO(content), allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
-    shape = Shape.from_json(json.loads(arrays["about"].tobytes())["shape"])
+    about = json.loads(arrays["about"].tobytes())
+    shape = Shape.from_json(about["shape"])
+    entropy, proof = entropy_networks(arrays, shape)
+    if proof != about["proof"]:
+        raise ValueError("the proof of exactness in the weights file is not that of its weights")
     synthesis = Synthesis(shape)
     synthesis.load_state_dict({
         name.removeprefix("synthesis."): torch.from_numpy(value.astype(np.float32))
         for name, value in arrays.items() if name.startswith("synthesis.")
     })
     synthesis.eval().requires_grad_(False)
+    synthesis.to(DEVICE)
     return Model(
         shape,
-        HyperNetwork([_layer(arrays, f"hyper.{number}") for number in range(5)]),
-        [_group(arrays, index, channels) for index, channels in enumerate(shape.groups)],
+        entropy,
         Tables(arrays["tables.cumulative"], arrays["tables.first"], arrays["tables.size"]),
         synthesis,
         torch.from_numpy(arrays["log_inverse_gain"].astype(np.float32)),

@@ -23,6 +23,7 @@ class Shape:
     `stride4`, `stride8`, `stride16` are the channels of the transforms at that stride, `blocks` the number of
     residual blocks at each (in that order). `groups` are the latent's channel groups in coding order, `hyper` the
     channels of the hyper-latent, `features` those of the hyperprior's output and of the entropy parameter networks.
+    `context` is a key of `decoder.context.CONTEXTS`.
     """
 
     stride4: int = 64
@@ -33,6 +34,7 @@ class Shape:
     hyper: int = 96
     features: int = 128
     levels: int = 8
+    context: str = "3d"
 
     @property
     def latent(self) -> int:
@@ -130,4 +132,8 @@ class Synthesis(nn.Module):
         self.block = nn.Conv2d(shape.latent, 3 * 16**2, 1)
 
     def forward(self, latent: Tensor) -> Tensor:
-        return self.layers(latent) + functional.pixel_shuffle(self.block(latent), 16) + 0.5
+        return self.layers(latent) + self.blocks(latent)
+
+    def blocks(self, latent: Tensor) -> Tensor:
+        """The linear block transform alone."""
+        return functional.pixel_shuffle(self.block(latent), 16) + 0.5

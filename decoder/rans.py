@@ -20,6 +20,7 @@ STATE_WORDS = 3  # in the stream; FREE_WORDS of them are free to choose at the e
 FREE_WORDS = 2
 LANES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 WORDS_PER_LANE = 512
+MAX_WORDS_PER_LANE = 5 * WORDS_PER_LANE // 2  # twice as many would have had the next number of lanes; and some slack
 TAIL_SYMBOLS = 1 << 14  # one lane is slow: where so many symbols do not fill the free bits, some stay empty
 
 
@@ -99,7 +100,7 @@ class Decoder:
         return positions
 
     def _enter_tail(self) -> None:
-        if self.lanes == 1 or self.next != len(self.words):
+        if self.lanes == 1 or self.words[self.next :].any():
             raise BitstreamError("the stream does not end where its symbols do")
         if (self.states >= 2 * LOW).any():
             raise BitstreamError("the coder states do not end in their starting range")
@@ -133,20 +134,28 @@ def _state_words(states: np.ndarray) -> np.ndarray:
     return np.concatenate([states >> 32, states >> 16 & 0xFFFF, states & 0xFFFF])
 
 
-def encode(tables: Tables, calls: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, int, int]:
+def _joined(parts: list[np.ndarray], least: int) -> np.ndarray:
+    words = np.concatenate(parts).astype(np.uint16)
+    return np.pad(words, (0, max(0, least - len(words))))
+
+
+def encode(
+    tables: Tables, calls: Sequence[tuple[np.ndarray, np.ndarray]], least: int = 0
+) -> tuple[np.ndarray, int, int]:
     """Code what a decoder will ask for, call by call: (table numbers, positions), each (n,).
 
-    Returns (words as uint16, lanes, main): `main` counts the symbols before the single-lane tail.
+    Returns (words as uint16, lanes, main): `main` counts the symbols before the single-lane tail. Zeros are appended
+    where there are fewer than `least` words.
     """
     intervals = [(tables.cumulative[t, p], tables.frequency[t, p]) for t, p in calls]
     starts = np.concatenate([s for s, _ in intervals] or [np.zeros(0, np.int64)])
     frequencies = np.concatenate([f for _, f in intervals] or [np.zeros(0, np.int64)])
-    words = float((PRECISION - np.log2(np.maximum(frequencies, 1))).sum()) / 16
-    lanes = max(count for count in LANES if words >= WORDS_PER_LANE * count or count == 1)
+    expected = max(float((PRECISION - np.log2(np.maximum(frequencies, 1))).sum()) / 16, least)
+    lanes = max(count for count in LANES if expected >= WORDS_PER_LANE * count or count == 1)
     if lanes == 1:
         state = np.array([LOW])
         body = _encode_reversed(state, [(starts[i : i + 1], frequencies[i : i + 1]) for i in range(len(starts))])
-        return np.concatenate([_state_words(state), *body]).astype(np.uint16), 1, len(starts)
+        return _joined([_state_words(state), *body], least), 1, len(starts)
 
     # The tail: as many of the last symbols as one lane codes into the lanes' free starting bits.
     last, main = LOW, len(starts)
@@ -170,4 +179,4 @@ def encode(tables: Tables, calls: Sequence[tuple[np.ndarray, np.ndarray]]) -> tu
         position += len(start)
     states = LOW + (free[:lanes] << 16 | free[lanes:])
     body = _encode_reversed(states, chunks)
-    return np.concatenate([_state_words(states), *body]).astype(np.uint16), lanes, main
+    return _joined([_state_words(states), *body], least), lanes, main

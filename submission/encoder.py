@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from decoder.bitstream import Header, Stream, checksum, write_stream
+from decoder.bitstream import Header, Stream, checksum, least_words, write_stream
 from decoder.fixed import ONE
 from decoder.latent import SCALES, walk
 from decoder.model import Model, interpolate
@@ -89,9 +89,10 @@ def encode_latent(
     hyper = networks.hyper_analysis(gained)[0].round().clamp(-MAX_SYMBOL, MAX_SYMBOL).numpy().astype(np.int64)
     source = RoundingSource(model.tables, gained[0].permute(1, 2, 0).numpy().astype(np.float64), hyper)
     height, width = gained.shape[2:]
-    latent, symbols, _ = walk(model.hyper, model.groups, model.shape.hyper, height, width, source)
+    latent, symbols, _ = walk(model.entropy, model.shape.hyper, height, width, source)
     header = Header(analysed.width, analysed.height, gain, model_number)
-    words, lanes, main = encode(model.tables, source.calls)
-    stream = Stream(header, checksum(header, [hyper, symbols]), words, lanes, main, source.escapes)
+    words, lanes, main = encode(model.tables, source.calls, least_words(header))
+    check, crc = checksum(header, [hyper]) & 0xFFFF, checksum(header, [hyper, symbols])
+    stream = Stream(header, check, crc, words, lanes, main, source.escapes)
     return write_stream(stream), model.reconstruct(latent, header)
 

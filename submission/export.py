@@ -1,13 +1,14 @@
 """From trained floating-point networks to the decoder's integers and half-precision weights.
 
-The entropy networks are rounded to 2^-14 and their probability tables to 2^-16; the decoder proves at load that
-their sums are exact. The tables are computed here once and shipped, never recomputed on another machine.
+The entropy networks are rounded to 2^-14 and their probability tables to 2^-16. That their sums are exact is proved
+here, and the proof kept in the file. The tables are computed once and shipped, never recomputed on another machine.
 """
 
 import io
 import json
 import zipfile
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +16,17 @@ import torch
 from scipy.special import ndtr
 from torch import Tensor, nn
 
+from decoder.context import CONTEXTS, REACH
 from decoder.fixed import ACTIVATION_BITS, WEIGHT_BITS
-from decoder.latent import SCALES, TAPS
+from decoder.latent import SCALES
 from decoder.model import WEIGHTS as DECODER_WEIGHTS
-from decoder.model import load_model
+from decoder.model import entropy_networks, load_model
 from decoder.networks import Shape
 from decoder.rans import TOTAL
 from submission.checkpoint import load_tensors
-from submission.networks import INDEX_UNIT, SCALE_MIN, SCALE_STEP, CodecNetworks, GroupParameters
+from submission.networks import CONTEXT_KERNEL, INDEX_UNIT, SCALE_MIN, SCALE_STEP, UNCODED, CodecNetworks
 
+CONTEXT_PARTS = ("hyper", "earlier", "past", "inner", "leave")
 HYPER_REACH = 64  # hyper-latents beyond are escaped
 WEIGHTS = Path(__file__).parent / "weights"
 
@@ -59,7 +62,8 @@ def hyper_masses(networks: CodecNetworks) -> list[tuple[int, np.ndarray]]:
 
 def probability_tables(networks: CodecNetworks) -> dict[str, np.ndarray]:
     """The arrays of `decoder.rans.Tables`: Gaussian scales first, then one table a hyper channel."""
-    rows = [(-(len(mass) // 2 - 1), mass) for mass in map(gaussian_masses, range(SCALES))] + hyper_masses(networks)
+    scales = map(gaussian_masses, range(UNCODED, UNCODED + SCALES))  # the first one's elements are not coded
+    rows = [(-(len(mass) // 2 - 1), mass) for mass in scales] + hyper_masses(networks)
     longest = max(len(mass) for _, mass in rows)
     cumulative = np.full((len(rows), longest + 1), TOTAL, np.int32)
     for target, (_, mass) in zip(cumulative, rows, strict=True):
@@ -77,45 +81,71 @@ def _integers(values: Tensor, bits: int) -> np.ndarray:
     return array.astype(np.int16) if np.abs(array).max(initial=0) < 1 << 15 else array.astype(np.int32)
 
 
-def _layer(name: str, conv: nn.Module, unit: float | Tensor = 1.0) -> dict[str, np.ndarray]:
-    """Weight and bias as integers; `unit`, a number or one for each output, multiplies both."""
-    assert isinstance(conv, nn.Conv2d)
-    arrays = {f"{name}.weight": _integers((conv.weight.transpose(0, 3) * unit).transpose(0, 3), WEIGHT_BITS)}
-    if conv.bias is not None:
-        arrays[f"{name}.bias"] = _integers(conv.bias * unit, WEIGHT_BITS + ACTIVATION_BITS)
-    return arrays
+@dataclass(frozen=True)
+class EntropyLayer:
+    """One convolution of all that decides probabilities, and how the decoder has it.
+
+    The decoder's outputs are `unit` times the network's, less `zero`, both (out,). A kernel masked by the context model
+    has only its `taps`, places in the flattened kernel, as inputs of a 1x1 convolution: taps first, then channels.
+    """
+
+    name: str
+    conv: nn.Conv2d
+    unit: Tensor
+    zero: Tensor
+    taps: list[int] | None = None
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Weight and bias as the decoder's integers."""
+        weight = self.conv.weight.detach()
+        if self.taps:
+            weight = weight.flatten(2)[:, :, self.taps].transpose(1, 2).flatten(1)[:, :, None, None]
+        arrays = {f"{self.name}.weight": _integers(weight * self.unit[:, None, None, None], WEIGHT_BITS)}
+        if self.conv.bias is not None:
+            bias = self.conv.bias.detach() * self.unit - self.zero
+            arrays[f"{self.name}.bias"] = _integers(bias, WEIGHT_BITS + ACTIVATION_BITS)
+        return arrays
+
+    def take(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """The inverse of `to_arrays`."""
+        weight = torch.from_numpy(arrays[f"{self.name}.weight"] * 2.0**-WEIGHT_BITS) / self.unit[:, None, None, None]
+        if self.taps:
+            weight = weight.reshape(len(weight), len(self.taps), -1).transpose(1, 2)
+            self.conv.weight.flatten(2)[:, :, self.taps] = weight.float()
+        else:
+            self.conv.weight.copy_(weight)
+        if self.conv.bias is not None:
+            bias = torch.from_numpy(arrays[f"{self.name}.bias"] * 2.0 ** -(WEIGHT_BITS + ACTIVATION_BITS))
+            self.conv.bias.copy_((bias + self.zero) / self.unit)
 
 
-def _entropy_layers(networks: CodecNetworks) -> Iterator[tuple[str, nn.Module, float | Tensor]]:
-    """Name in the weights file, layer, and the unit of its outputs, of all that decides probabilities."""
+def _entropy_layers(networks: CodecNetworks) -> Iterator[EntropyLayer]:
     hyper = networks.hyper_synthesis
-    for number, conv in enumerate([hyper.enter, hyper.up1[0], hyper.spatial, hyper.up2[0], hyper.leave]):
-        yield f"hyper.{number}", conv, 1.0
+    convolutions = [hyper.enter, hyper.up1[0], hyper.spatial, hyper.up2[0], hyper.leave]
+    layers = {f"hyper.{number}": conv for number, conv in enumerate(convolutions)}
     for index, group in enumerate(networks.context):
-        assert isinstance(group, GroupParameters)
-        for part, layer in (("hyper", group.hyper), ("earlier", group.earlier), ("inner", group.inner)):
-            if layer is not None:
-                yield f"context.{index}.{part}", layer, 1.0
-        unit = torch.ones(group.leave.out_channels)
-        unit[group.past.in_channels :] = INDEX_UNIT  # scale indices in units of 1, as the decoder has them
-        yield f"context.{index}.leave", group.leave, unit
+        layers |= {f"context.{index}.{part}": getattr(group, part) for part in CONTEXT_PARTS if getattr(group, part)}
+    taps = [(REACH + row) * CONTEXT_KERNEL + REACH + column for row, column in CONTEXTS[networks.shape.context].taps]
+    for name, conv in layers.items():
+        assert isinstance(conv, nn.Conv2d)
+        unit, zero = torch.ones(conv.out_channels), torch.zeros(conv.out_channels)
+        if name.endswith(".leave"):  # the second half are scale indices, counted from the last that is not coded
+            unit[conv.out_channels // 2 :] = INDEX_UNIT
+            zero[conv.out_channels // 2 :] = UNCODED
+        yield EntropyLayer(name, conv, unit, zero, taps if name.endswith(".past") else None)
 
 
 def decoder_arrays(networks: CodecNetworks) -> dict[str, np.ndarray]:
-    """Everything that `decoder.model.load_model` reads."""
-    arrays = {"about": np.frombuffer(json.dumps({"shape": networks.shape.to_json()}).encode(), np.uint8)}
-    for name, layer, unit in _entropy_layers(networks):
-        arrays |= _layer(name, layer, unit)
-    for index, group in enumerate(networks.context):
-        assert isinstance(group, GroupParameters)
-        taps = group.past.weight.detach().flatten(2)[:, :, :TAPS]  # (F, C, taps) in raster order
-        arrays[f"context.{index}.past.weight"] = _integers(
-            taps.transpose(1, 2).flatten(1)[:, :, None, None], WEIGHT_BITS
-        )
+    """Everything that `decoder.model.load_model` reads. Raises ValueError where exactness cannot be proved."""
+    arrays = probability_tables(networks)
+    for layer in _entropy_layers(networks):
+        arrays |= layer.to_arrays()
     for name, value in networks.synthesis.state_dict().items():
         arrays[f"synthesis.{name}"] = value.half().numpy()
     arrays["log_inverse_gain"] = networks.log_inverse_gain.detach().numpy()
-    return arrays | probability_tables(networks)
+    _, proof = entropy_networks(arrays, networks.shape)
+    about = {"shape": networks.shape.to_json(), "proof": proof}
+    return arrays | {"about": np.frombuffer(json.dumps(about).encode(), np.uint8)}
 
 
 def encoder_arrays(networks: CodecNetworks) -> dict[str, np.ndarray]:
@@ -131,17 +161,8 @@ def encoder_arrays(networks: CodecNetworks) -> dict[str, np.ndarray]:
 def restore(decoder: Mapping[str, np.ndarray], encoder: Mapping[str, np.ndarray]) -> CodecNetworks:
     """The networks of exported weights, for further training; exporting them again gives the same arrays."""
     networks = CodecNetworks(Shape.from_json(json.loads(decoder["about"].tobytes())["shape"]))
-    for name, layer, unit in _entropy_layers(networks):
-        assert isinstance(layer, nn.Conv2d)
-        weight = torch.from_numpy(decoder[f"{name}.weight"] * 2.0**-WEIGHT_BITS)
-        layer.weight.copy_((weight.transpose(0, 3) / unit).transpose(0, 3))
-        if layer.bias is not None:
-            bias = torch.from_numpy(decoder[f"{name}.bias"] * 2.0 ** -(WEIGHT_BITS + ACTIVATION_BITS))
-            layer.bias.copy_(bias / unit)
-    for index, group in enumerate(networks.context):
-        assert isinstance(group, GroupParameters)
-        taps = torch.from_numpy(decoder[f"context.{index}.past.weight"] * 2.0**-WEIGHT_BITS)
-        group.past.weight.flatten(2)[:, :, :TAPS] = taps.reshape(len(taps), TAPS, -1).transpose(1, 2)
+    for layer in _entropy_layers(networks):
+        layer.take(decoder)
     parameters = dict(networks.named_parameters())
     stored = {name: value for name, value in decoder.items() if name.startswith(("synthesis.", "log_inverse_gain"))}
     for name, value in {**stored, **encoder}.items():
@@ -188,7 +209,7 @@ def export(checkpoint: Path, name: str) -> tuple[Path, Path]:
     """Write decoder and encoder weights of a checkpoint as the shipped model `name`, such as "0-clic"."""
     networks = load_average(checkpoint)
     ours, theirs = npz_bytes(encoder_arrays(networks)), npz_bytes(decoder_arrays(networks))
-    load_model(theirs)  # proves exactness before anything is written
+    load_model(theirs)  # before anything is written
     paths = WEIGHTS / f"{name}.npz", DECODER_WEIGHTS / f"{name}.npz"
     for path, content in zip(paths, (ours, theirs), strict=True):
         path.parent.mkdir(exist_ok=True)

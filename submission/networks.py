@@ -1,7 +1,8 @@
 """The codec's networks as they are trained, in floating point.
 
-Analysis, hyperprior and a 3-D context model over channel groups (order G of group-major masks: the groups are
-coded one after the other, each sees its own raster past and all of the earlier groups around it). After training
+Analysis, hyperprior and a context model over channel groups (order G of group-major masks: the groups are
+coded one after the other, each sees all of the earlier groups around it and, by kind of context, its own raster past or
+one half of a checkerboard). After training
 `submission.export` turns everything that decides a probability into the decoder's integers; the synthesis is the
 decoder's own class.
 """
@@ -12,15 +13,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from decoder.context import CONTEXTS, REACH
 from decoder.networks import SLOPE, Block, GroupSeparateAttention, Shape, Synthesis, upsample
 from submission._compressai import EntropyBottleneck, LowerBound
 from submission.dct import start_from_dct
 
-SCALE_MIN = 0.11  # lower bound of the scale; an element at the bound is not coded
+SCALE_MIN = 0.11  # lower bound of the scale
 SCALE_MAX = 60.0
 SCALE_LEVELS = 64
 SCALE_STEP = float(torch.tensor(SCALE_MAX / SCALE_MIN).log()) / (SCALE_LEVELS - 1)
-CONTEXT_KERNEL = 5
+UNCODED = 2  # elements of up to this scale index (0.134: 1 in 5,000 would not be 0) are not coded
+CONTEXT_KERNEL = 2 * REACH + 1
 HYPER_START = 8.0  # of the usual size, the last weights of the hyper-analysis
 INDEX_UNIT = 16.0  # of the scale output: with it, one learning rate suits indices (0 to 63) and means alike
 
@@ -88,7 +91,7 @@ class HyperSynthesis(nn.Module):
 
 
 class GroupParameters(nn.Module):
-    """Mean and scale index of one channel group from hyper features, earlier groups and its own raster past."""
+    """Mean and scale index of one channel group from hyper features, earlier groups and its own coded positions."""
 
     mask: Tensor
 
@@ -98,11 +101,14 @@ class GroupParameters(nn.Module):
         width = shape.features
         self.hyper = nn.Conv2d(width, width, 1)
         self.earlier = nn.Conv2d(earlier, width, 3, padding=1, bias=False) if earlier else None
-        self.past = nn.Conv2d(own, width, CONTEXT_KERNEL, padding=CONTEXT_KERNEL // 2, bias=False)
+        # Of a checkerboard's positions one half sees nothing: the bias tells the other that it does.
+        self.alternates = shape.context == "checkerboard"
+        self.past = nn.Conv2d(own, width, CONTEXT_KERNEL, padding=REACH, bias=self.alternates)
         self.inner = nn.Conv2d(width, width, 1)
         self.leave = nn.Conv2d(width, 2 * own, 1)
-        mask = torch.ones(CONTEXT_KERNEL, CONTEXT_KERNEL)
-        mask.view(-1)[CONTEXT_KERNEL**2 // 2 :] = 0  # nothing at or after the position itself
+        mask = torch.zeros(CONTEXT_KERNEL, CONTEXT_KERNEL)
+        for row, column in CONTEXTS[shape.context].taps:
+            mask[REACH + row, REACH + column] = 1
         self.register_buffer("mask", mask, persistent=False)
         with torch.no_grad():
             self.leave.weight.mul_(0.1)
@@ -116,9 +122,13 @@ class GroupParameters(nn.Module):
         if self.earlier is not None:
             inner = inner + self.earlier(latent[:, :start])
         # The mask acts on the weight in the forward pass, so that no gradient reaches a masked tap.
-        inner = inner + functional.conv2d(
-            latent[:, start : start + own], self.past.weight * self.mask, padding=CONTEXT_KERNEL // 2
+        past = functional.conv2d(
+            latent[:, start : start + own], self.past.weight * self.mask, self.past.bias, padding=REACH
         )
+        if self.alternates:
+            rows, columns = (torch.arange(side, device=past.device) for side in past.shape[2:])
+            past = past * (rows[:, None] + columns).remainder(2)
+        inner = inner + past
         out = self.leave(self.inner(inner.relu()).relu())
         return out[:, :own], INDEX_UNIT * out[:, own:]
 
@@ -187,11 +197,17 @@ class CodecNetworks(nn.Module):
         features = self.hyper_synthesis(hyper)[:, :, : gained.shape[2], : gained.shape[3]]
         mean, scale = self.entropy_parameters(features, gained.round() if hard else add_noise(gained))
         if hard:  # again, with the context nearly as the decoder will have it: rounded around the mean
-            mean, scale = self.entropy_parameters(features, ((gained - mean).round() + mean).detach())
+            known = (gained - mean).round() * (scale >= UNCODED + 0.5) + mean
+            mean, scale = self.entropy_parameters(features, known.detach())
         residual = gained - mean
-        quantised = round_through(residual) + mean
-        seen = round_through(residual) if hard else add_noise(residual)
-        latent_bits = self.gaussian_bits(seen, scale)
+        if hard:
+            coded = scale.detach() >= UNCODED + 0.5
+            seen = rounded = round_through(residual) * coded
+            latent_bits = self.gaussian_bits(seen, scale) * coded
+        else:
+            seen, rounded = add_noise(residual), round_through(residual)
+            latent_bits = self.gaussian_bits(seen, scale)
+        quantised = rounded + mean
         image = self.synthesis(quantised * self.log_inverse_gain[level].exp()[:, :, None, None])
         return Output(image.float(), latent_bits.sum(dim=(1, 2, 3)), self.hyper_bits(hyper).sum(dim=(1, 2, 3)))
 

@@ -111,7 +111,7 @@ class Trainer:
 
     @torch.no_grad()
     def start_from(self, networks: CodecNetworks) -> None:
-        """Begin with the weights of other networks of the same shape."""
+        """Begin with the weights of other networks of the same widths; parts that these lack start afresh."""
         for name, value in networks.named_parameters():
             self.average[name].copy_(value)
             self.networks.get_parameter(name).copy_(value)

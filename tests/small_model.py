@@ -1,6 +1,7 @@
 """An untrained codec of small widths, exported as a trained one would be: quick, and with busy symbols."""
 
 import tempfile
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -17,20 +18,22 @@ SHAPE = Shape(stride4=16, stride8=16, stride16=32, blocks=(1, 1, 1), groups=(4, 
 
 
 @cache
-def small_networks() -> CodecNetworks:
+def small_networks(context: str = "3d") -> CodecNetworks:
     torch.manual_seed(5)
-    networks = CodecNetworks(SHAPE)
+    networks = CodecNetworks(replace(SHAPE, context=context))
     with torch.no_grad():  # untrained entropy networks hardly react to their inputs: make them
         for group in networks.context:
             group.leave.weight.mul_(40)
             group.leave.bias.copy_(torch.cat([torch.zeros(group.leave.out_channels // 2),
                                               torch.linspace(0, 1.5, group.leave.out_channels // 2)]))
+            if group.past.bias is not None:
+                group.past.bias.normal_()
     return networks.eval()
 
 
 @cache
-def small_model() -> tuple[Model, EncoderNetworks]:
-    networks = small_networks()
+def small_model(context: str = "3d") -> tuple[Model, EncoderNetworks]:
+    networks = small_networks(context)
     model = load_model(npz_bytes(decoder_arrays(networks)))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "encoder.npz"

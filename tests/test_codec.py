@@ -12,8 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_model import photograph, small_model
 
-from decoder.bitstream import Header, get_varint, put_varint, read_stream, write_stream
+from decoder.bitstream import (
+    VERSION,
+    Header,
+    Stream,
+    get_varint,
+    least_words,
+    put_varint,
+    read_header,
+    read_stream,
+    write_stream,
+)
 from decoder.container import pack, unpack
+from decoder.context import CONTEXTS
 from decoder.errors import BitstreamError
 from decoder.image import decode_image, decode_latent
 from decoder.model import GAINS_BELOW, interpolate
@@ -22,9 +33,10 @@ from submission.encoder import analyse, encode_latent
 SIZES = [(1, 1), (1, 40), (37, 1), (15, 17), (16, 16), (64, 48), (65, 63), (130, 200)]
 
 
+@pytest.mark.parametrize("context", list(CONTEXTS))
 @pytest.mark.parametrize("size", SIZES)
-def test_any_size_decodes_to_the_encoders_reconstruction(size: tuple[int, int]) -> None:
-    model, networks = small_model()
+def test_any_size_decodes_to_the_encoders_reconstruction(size: tuple[int, int], context: str) -> None:
+    model, networks = small_model(context)
     pixels = photograph(*size)
     analysed = analyse(networks, pixels)
     for gain in (0, 7, 32):
@@ -73,24 +85,56 @@ def test_varints(value: int, rest: bytes) -> None:
             get_varint(encoded[:cut], 0)
 
 
-@given(st.integers(1, 65536), st.integers(1, 4096), st.integers(0, 255), st.integers(0, 255), st.booleans(),
+@given(st.integers(1, 65536), st.integers(1, 1024), st.integers(0, 255), st.integers(0, 255), st.booleans(),
        st.integers(0, 255), st.integers(0, 255))
 def test_headers(width: int, height: int, gain: int, model: int, refined: bool, offset: int, sharpness: int) -> None:
-    from decoder.bitstream import Stream
-
     header = Header(width, height, gain, model, refined, offset, sharpness)
-    stream = Stream(header, 7, np.arange(9, dtype=np.uint16), 2, 1234, [5, -6, 0])
+    words = np.pad(np.arange(9, dtype=np.uint16), (0, least_words(header)))
+    stream = Stream(header, 7, 1 << 31, words, 32, 1234, [5, -6, 0])
     again = read_stream(write_stream(stream))
     assert again.header == header and again.escapes == [5, -6, 0]
-    assert (again.crc, again.lanes, again.main) == (7, 2, 1234)
-    assert np.array_equal(again.words, stream.words)
+    assert (again.check, again.crc, again.lanes, again.main) == (7, 1 << 31, 32, 1234)
+    assert np.array_equal(again.words, words)
 
 
-@pytest.mark.parametrize(("width", "height"), [(0, 5), (5, 0), (1 << 17, 1), (1 << 16, 1 << 16)])
+@pytest.mark.parametrize(("width", "height"), [(0, 5), (5, 0), (1 << 17, 1), (1 << 16, 1 << 16), (1 << 14, 1 << 13)])
 def test_hostile_sizes_are_refused(width: int, height: int) -> None:
-    data = bytes([1 << 4, 0, 0]) + put_varint(width) + put_varint(height) + bytes(40)
+    data = bytes([VERSION << 4, 0, 0]) + put_varint(width) + put_varint(height) + bytes(40)
     with pytest.raises(BitstreamError, match="claims an image"):
         read_stream(data)
+
+
+def resized(stream: bytes, width: int, height: int) -> bytes:
+    """The same stream with other sides in its header."""
+    header, _ = read_header(stream)
+    return write_stream(replace(read_stream(stream), header=replace(header, width=width, height=height)))
+
+
+def test_sizes_that_the_bytes_or_the_symbols_belie_are_refused_before_the_work() -> None:
+    model, networks = small_model()
+    stream, _ = encode_latent(networks, model, analyse(networks, photograph(96, 128)), 32)
+    limit = 2048 * len(stream)
+    with pytest.raises(BitstreamError, match=r"claims 128 x \d+ pixels in \d+ bytes"):
+        decode_latent(resized(stream, 128, limit // 128 + 64), {0: model})
+    idle = replace(model, entropy=replace(model.entropy, hyper=None))  # fails if the work begins
+    for width, height in [(129, 96), (96, 128), (1024, limit // 1024 - 16), (3, 1)]:
+        with pytest.raises(BitstreamError, match=r"hyper-latent|too early"):
+            decode_latent(resized(stream, width, height), {0: idle})
+
+
+def test_more_words_than_the_lanes_would_have_are_refused() -> None:
+    header = Header(64, 64, 0)
+    assert read_stream(write_stream(Stream(header, 0, 0, np.ones(1280, np.uint16), 1, 0))).lanes == 1
+    with pytest.raises(BitstreamError, match="1281 words for 1 lanes"):
+        read_stream(write_stream(Stream(header, 0, 0, np.ones(1281, np.uint16), 1, 0)))
+
+
+def test_flat_images_have_as_many_bytes_as_a_decoder_asks_for() -> None:
+    model, networks = small_model()
+    flat = np.full((512, 8192, 3), 128, np.uint8)
+    stream, reconstruction = encode_latent(networks, model, analyse(networks, flat), 0)
+    assert len(stream) >= 512 * 8192 / 2048
+    assert np.array_equal(decode_image(stream, {0: model}), reconstruction)
 
 
 @given(st.dictionaries(st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\n/\\\0"),

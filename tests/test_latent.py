@@ -7,9 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_model import SHAPE, small_model, small_networks
 
+from decoder.context import CONTEXTS, REACH, checkerboard, wavefront
 from decoder.fixed import ACTIVATION_MAX, LATENT_MAX, ONE, Layer, requantise
-from decoder.latent import REACH, TAPS, GroupNetwork, walk, wavefront
+from decoder.latent import walk
 from decoder.model import Model
+from submission.networks import UNCODED
 
 
 class Recorder:
@@ -39,7 +41,7 @@ def random_input(seed: int, height: int, width: int) -> tuple[np.ndarray, np.nda
 
 def run(model: Model, hyper: np.ndarray, latent: np.ndarray) -> tuple[Recorder, np.ndarray, np.ndarray]:
     recorder = Recorder(hyper, latent)
-    quantised, symbols, _ = walk(model.hyper, model.groups, SHAPE.hyper, *latent.shape[1:], recorder)
+    quantised, symbols, _ = walk(model.entropy, SHAPE.hyper, *latent.shape[1:], recorder)
     return recorder, quantised, symbols
 
 
@@ -63,11 +65,22 @@ def integers(layer: Layer) -> tuple[np.ndarray, np.ndarray]:
     return layer.weight.numpy().astype(np.int64), layer.bias.numpy().astype(np.int64)
 
 
-def raster_int64(model: Model, hyper: np.ndarray, latent: np.ndarray) -> np.ndarray:
+def one_by_one(context: str, height: int, width: int) -> list[tuple[int, int]]:
+    """Positions in an order that the context allows: raster, or the checkerboard's halves."""
+    order = [(i, j) for i in range(height) for j in range(width)]
+    return order if context == "3d" else sorted(order, key=lambda at: sum(at) % 2)
+
+
+def symbols_int64(model: Model, hyper: np.ndarray, latent: np.ndarray) -> np.ndarray:
     """Symbols in raster order, one position at a time, in int64 numpy alone."""
     height, width = latent.shape[1:]
+    context = model.shape.context
+    if context == "3d":  # two rows above, then two columns of the same row
+        taps = [(0, 0), (0, 1), (0, 2), (0, 3), (0, 4), (1, 0), (1, 1), (1, 2), (1, 3), (1, 4), (2, 0), (2, 1)]
+    else:
+        taps = [(0, 1), (0, 3), (1, 0), (1, 2), (1, 4), (2, 1), (2, 3), (3, 0), (3, 2), (3, 4), (4, 1), (4, 3)]
     x = hyper.astype(np.int64) * ONE
-    for number, layer in enumerate(model.hyper.layers):
+    for number, layer in enumerate(model.entropy.hyper.layers):
         x = requantise_int64(convolve_int64(x, *integers(layer)), 0)
         if number in (1, 3):
             c, h, w = x.shape
@@ -75,82 +88,85 @@ def raster_int64(model: Model, hyper: np.ndarray, latent: np.ndarray) -> np.ndar
     features = x[:, :height, :width]
     coded = np.zeros((0, height, width), np.int64)
     symbols, start = [], 0
-    for group in model.groups:
+    for group in model.entropy.groups:
         base = convolve_int64(features, *integers(group.hyper))
         if group.earlier is not None:
             base += convolve_int64(coded, *integers(group.earlier))
         mine = np.zeros((group.channels, height, width), np.int64)
         found = np.zeros_like(mine)
-        past = group.past.astype(np.int64)
-        for i in range(height):
-            for j in range(width):
+        past, bias = integers(group.past)
+        for i, j in one_by_one(context, height, width):
+            h = base[:, i, j]
+            if context == "3d" or (i + j) % 2:
                 window = np.pad(mine, ((0, 0), (REACH, REACH), (REACH, REACH)))[:, i : i + 5, j : j + 5]
-                seen = window.reshape(group.channels, -1)[:, :TAPS].T.reshape(-1)
-                h = requantise_int64(base[:, i, j] + seen @ past, 0)
-                for layer, low in ((group.inner, 0), (group.leave, -ACTIVATION_MAX)):
-                    weight, bias = integers(layer)
-                    h = requantise_int64(weight[:, :, 0, 0] @ h + bias, low)
-                mean, scale = h[: group.channels], np.clip((h[group.channels :] + ONE // 2) >> 8, 0, 63)
-                symbol = np.rint(latent[start : start + group.channels, i, j] - mean / ONE).astype(np.int64)
-                found[:, i, j] = np.where(scale > 0, symbol, 0)
-                mine[:, i, j] = np.clip(found[:, i, j] * ONE + mean, -LATENT_MAX, LATENT_MAX)
+                seen = np.concatenate([window[:, di, dj] for di, dj in taps])
+                h = h + past[:, :, 0, 0] @ seen + bias
+            h = requantise_int64(h, 0)
+            for layer, low in ((group.inner, 0), (group.leave, -ACTIVATION_MAX)):
+                weight, offset = integers(layer)
+                h = requantise_int64(weight[:, :, 0, 0] @ h + offset, low)
+            mean, scale = h[: group.channels], np.clip((h[group.channels :] + ONE // 2) >> 8, 0, 63)
+            symbol = np.rint(latent[start : start + group.channels, i, j] - mean / ONE).astype(np.int64)
+            found[:, i, j] = np.where(scale > 0, symbol, 0)
+            mine[:, i, j] = np.clip(found[:, i, j] * ONE + mean, -LATENT_MAX, LATENT_MAX)
         symbols.append(found)
         coded = np.concatenate([coded, mine])
         start += group.channels
     return np.concatenate(symbols)
 
 
+@pytest.mark.parametrize("context", list(CONTEXTS))
 @settings(max_examples=12, deadline=None)
 @given(st.integers(0, 999), st.integers(1, 9), st.integers(1, 11))
-def test_wavefront_equals_raster_in_int64(seed: int, height: int, width: int) -> None:
-    model, _ = small_model()
+def test_steps_give_the_symbols_of_one_position_at_a_time_in_int64(
+    context: str, seed: int, height: int, width: int
+) -> None:
+    model, _ = small_model(context)
     hyper, latent = random_input(seed, height, width)
     _, _, symbols = run(model, hyper, latent)
     assert symbols.any()
-    assert np.array_equal(symbols, raster_int64(model, hyper, latent))
+    assert np.array_equal(symbols, symbols_int64(model, hyper, latent))
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 30), st.integers(1, 30))
-def test_wavefront_visits_all_and_only_after_what_they_need(height: int, width: int) -> None:
-    when = np.full((height, width), -1)
-    steps = 0
-    for time, (rows, columns) in enumerate(wavefront(height, width)):
-        assert (when[rows, columns] == -1).all()
-        when[rows, columns] = time
-        steps += 1
-    assert (when >= 0).all()
-    assert steps <= width + (REACH + 1) * (height - 1)
-    for di in range(-REACH, 1):
-        for dj in range(-REACH, REACH + 1):
-            if (di, dj) >= (0, 0):
-                continue
-            for i in range(-di, height):
-                for j in range(max(0, -dj), min(width, width - dj)):
-                    assert when[i + di, j + dj] < when[i, j]
+def test_steps_visit_all_and_only_after_what_they_see(height: int, width: int) -> None:
+    for name, context in CONTEXTS.items():
+        when = np.full((height, width), -1)
+        for time, (rows, columns, sees) in enumerate(context.steps(height, width)):
+            assert (when[rows, columns] == -1).all()
+            when[rows, columns] = time
+            for di, dj in context.taps if sees else ():
+                inside = (rows + di >= 0) & (rows + di < height) & (columns + dj >= 0) & (columns + dj < width)
+                before = when[rows[inside] + di, columns[inside] + dj]
+                assert (before >= 0).all() and (before < time).all(), name
+        assert (when >= 0).all()
+    assert len(list(wavefront(height, width))) <= width + (REACH + 1) * (height - 1)
+    assert len(list(checkerboard(height, width))) <= 2
 
 
-def test_later_symbols_never_change_earlier_parameters() -> None:
+@pytest.mark.parametrize("context", list(CONTEXTS))
+def test_later_symbols_never_change_earlier_parameters(context: str) -> None:
     """Perturb each position and group of a small latent: what was coded before it must not notice."""
-    model, _ = small_model()
+    model, _ = small_model(context)
     height, width = 4, 5
     hyper, latent = random_input(3, height, width)
     before, _, _ = run(model, hyper, latent)
+    order = one_by_one(context, height, width)
     noticed = 0
     start = 0
-    for index, group in enumerate(model.groups):
-        for i in range(height):
-            for j in range(width):
-                changed = latent.copy()
-                changed[start : start + group.channels, i, j] += 3
-                after, _, _ = run(model, hyper, changed)
-                differs = (after.mean != before.mean) | (after.scale != before.scale)
-                later_groups = differs[start + group.channels :]
-                own = differs[start : start + group.channels].any(axis=0)
-                assert not differs[:start].any()
-                assert not own.reshape(-1)[: i * width + j + 1].any()
-                noticed += int(own.any()) + int(later_groups.any())
-        start += model.groups[index].channels
+    for group in model.entropy.groups:
+        for place, (i, j) in enumerate(order):
+            changed = latent.copy()
+            changed[start : start + group.channels, i, j] += 3
+            after, _, _ = run(model, hyper, changed)
+            differs = (after.mean != before.mean) | (after.scale != before.scale)
+            later_groups = differs[start + group.channels :]
+            own = differs[start : start + group.channels].any(axis=0)
+            assert not differs[:start].any()
+            assert not any(own[at] for at in order[: place + 1])
+            noticed += int(own.any()) + int(later_groups.any())
+        start += group.channels
     assert noticed > height * width  # the context is used at all
 
 
@@ -168,16 +184,17 @@ def test_symbols_do_not_depend_on_threads() -> None:
     assert all(np.array_equal(results[0], other) for other in results[1:])
 
 
-def test_integer_networks_stay_close_to_the_float_ones() -> None:
-    model, _ = small_model()
-    networks = small_networks()
+@pytest.mark.parametrize("context", list(CONTEXTS))
+def test_integer_networks_stay_close_to_the_float_ones(context: str) -> None:
+    model, _ = small_model(context)
+    networks = small_networks(context)
     hyper, latent = random_input(4, 8, 8)
     recorder, quantised, _ = run(model, hyper, latent)
     with torch.no_grad():
         features = networks.hyper_synthesis(torch.from_numpy(hyper)[None].float())[:, :, :8, :8]
         mean, scale = networks.entropy_parameters(features, torch.from_numpy(quantised / ONE)[None].float())
     assert np.abs(recorder.mean / ONE - mean[0].numpy()).max() < 0.1
-    assert np.abs(recorder.scale - scale[0].clamp(0, 63).numpy()).max() < 0.6
+    assert np.abs(recorder.scale - (scale[0] - UNCODED).clamp(0, 63).numpy()).max() < 0.6
 
 
 def test_layers_refuse_sums_beyond_the_exact_range() -> None:
@@ -188,9 +205,3 @@ def test_layers_refuse_sums_beyond_the_exact_range() -> None:
 def test_requantise_rounds_half_up_and_clips() -> None:
     sums = torch.tensor([8191.0, 8192.0, -8192.0, -8193.0, 2.0**60, -(2.0**60)], dtype=torch.float64)
     assert requantise(sums).tolist() == [0, 1, 0, -1, ACTIVATION_MAX, -ACTIVATION_MAX]
-
-
-def test_groups_are_plain_data() -> None:
-    model, _ = small_model()
-    assert [group.channels for group in model.groups] == list(SHAPE.groups)
-    assert all(isinstance(group, GroupNetwork) and len(group.past) == TAPS * group.channels for group in model.groups)

@@ -70,6 +70,26 @@ def test_damage_is_an_error_or_other_symbols_never_a_crash(seed: int) -> None:
         decoder.finish()
 
 
+@pytest.mark.parametrize("least", [10, 4000, 40_000])
+def test_zeros_fill_up_to_the_least_words(least: int) -> None:
+    rng = np.random.default_rng(2)
+    tables = random_tables(rng, 3, 10)
+    calls = random_calls(rng, tables, [300] * 5)
+    words, lanes, main = encode(tables, calls, least)
+    assert len(words) >= least and len(words) <= 2.5 * 512 * lanes
+    decoder = Decoder(tables, words, lanes, main)
+    for table, positions in calls:
+        assert np.array_equal(decoder.decode(table), positions)
+    decoder.finish()
+    words[-1] |= least > 1000
+    if least > 1000:
+        decoder = Decoder(tables, words, lanes, main)
+        with pytest.raises(BitstreamError):
+            for table, _ in calls:
+                decoder.decode(table)
+            decoder.finish()
+
+
 def test_tables_must_be_distributions() -> None:
     with pytest.raises(ValueError, match="not a distribution"):
         Tables(np.array([[0, 5, 5, TOTAL]]), np.zeros(1), np.array([3]))

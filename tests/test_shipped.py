@@ -1,5 +1,6 @@
 """The codec as it is shipped: its trained weights, its packed decoder, alone in an environment of its own."""
 
+import json
 import os
 import subprocess
 import sys
@@ -12,11 +13,13 @@ import pytest
 from PIL import Image
 from skimage import data_dir
 
+from decoder.fixed import ACTIVATION_MAX, LATENT_MAX
 from decoder.model import load_model, shipped_models
 from harness.archive import extract_zip, zip_bytes
 from harness.images import load_rgb
 from harness.msssim import Reference
 from submission.codec import DECODER, open_codec
+from submission.export import load_arrays, npz_bytes
 
 PHOTOGRAPHS = ("chelsea.png", "rocket.jpg")
 
@@ -53,11 +56,25 @@ def test_decoder_archive_is_the_same_when_built_twice() -> None:
 
 def test_exactness_is_proved_for_the_shipped_weights() -> None:
     for path in shipped_models().values():
-        model = load_model(path.read_bytes())
-        layers = list(model.hyper.layers)
-        for group in model.groups:
-            layers += [layer for layer in (group.hyper, group.earlier, group.inner, group.leave) if layer]
-        assert 0 < max(layer.bound for layer in layers) < 2**53
+        arrays = load_arrays(path)
+        about = json.loads(arrays["about"].tobytes())
+        assert len(about["proof"]) == 5 + 6 * len(about["shape"]["groups"]) - 1
+        for name in about["proof"]:
+            if name.endswith(".first"):
+                continue
+            weight = arrays[f"{name}.weight"].astype(int)
+            bias = arrays.get(f"{name}.bias", np.zeros(len(weight), int))
+            input_max = LATENT_MAX if name.endswith(("earlier", "past")) else ACTIVATION_MAX
+            bounds = [int(abs(row).sum()) * input_max + abs(int(b)) for row, b in zip(weight, bias, strict=True)]
+            assert about["proof"][name] == max(bounds) < 2**53
+
+
+def test_a_weights_file_with_another_proof_is_refused() -> None:
+    path, *_ = shipped_models().values()
+    arrays = load_arrays(path)
+    arrays["hyper.0.weight"] = arrays["hyper.0.weight"] * 2
+    with pytest.raises(ValueError, match="proof"):
+        load_model(npz_bytes(arrays))
 
 
 def needed(name: str, found: set[str]) -> None:
