@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from decoder.errors import BitstreamError
-from decoder.rans import LANES, MAX_WORDS_PER_LANE
+from decoder.rans import plausible
 
 VERSION = 2
 MAX_SIDE = 1 << 16
@@ -93,9 +93,8 @@ def checksum(header: Header, symbols: list[np.ndarray]) -> int:
 
 def write_stream(stream: Stream) -> bytes:
     """The bytes that `read_stream` reads."""
-    lane_code = stream.lanes.bit_length() - 1
     out = _header_bytes(stream.header) + struct.pack("<HI", stream.check, stream.crc)
-    out += put_varint(lane_code | min(len(stream.escapes), 1) << 4)
+    out += put_varint(2 * stream.lanes + bool(stream.escapes))
     if stream.lanes > 1:
         out += put_varint(stream.main)
     if stream.escapes:
@@ -144,21 +143,21 @@ def read_stream(data: bytes) -> Stream:
         raise BitstreamError(f"the stream claims {header.width} x {header.height} pixels in {len(data)} bytes")
     check, crc = struct.unpack_from("<HI", data, position)
     code, position = get_varint(data, position + 6)
-    lanes, main, escapes = 1 << (code & 0xF), 0, []
-    if lanes > LANES[-1] or code > 0x1F:
-        raise BitstreamError("the stream's number of lanes is out of range")
+    lanes, main, escapes = code >> 1, 1 << 62, []
     if lanes > 1:
         main, position = get_varint(data, position)
-    if code & 0x10:
+    if code & 1:
         count, position = get_varint(data, position)
         if count > len(data) - position:
             raise BitstreamError("the stream claims more escaped values than it has bytes")
         for _ in range(count):
             value, position = get_varint(data, position)
+            if value >> 32:  # the checksum would not tell it from another
+                raise BitstreamError("an escaped value is out of range")
             escapes.append(value >> 1 if value & 1 == 0 else -(value + 1 >> 1))
     if (len(data) - position) % 2:
         raise BitstreamError("the stream ends inside a word")
     words = np.frombuffer(data, "<u2", offset=position)
-    if lanes < LANES[-1] and len(words) > MAX_WORDS_PER_LANE * lanes:
+    if not plausible(lanes, len(words)):
         raise BitstreamError(f"the stream has {len(words)} words for {lanes} lanes")
-    return Stream(header, check, crc, words, lanes, main if lanes > 1 else 1 << 62, escapes)
+    return Stream(header, check, crc, words, lanes, main, escapes)

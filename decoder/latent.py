@@ -90,6 +90,7 @@ def walk(networks: EntropyNetworks, hyper_channels: int, height: int, width: int
     total = sum(group.channels for group in networks.groups)
     latent = torch.zeros(1, total, height, width, dtype=torch.float64)
     symbols = np.zeros((total, height, width), np.int64)
+    inside = (slice(REACH, REACH + height), slice(REACH, REACH + width))
     # Positions as rows, with a margin of zeros, so that a tap is a constant distance away.
     padded_width = width + 2 * REACH
     offsets = np.array([di * padded_width + dj for di, dj in networks.context.taps])
@@ -101,6 +102,7 @@ def walk(networks: EntropyNetworks, hyper_channels: int, height: int, width: int
         base = np.ascontiguousarray(sums[0].permute(1, 2, 0).numpy())
         channels = slice(start, start + group.channels)
         field = np.zeros(((height + 2 * REACH) * padded_width, group.channels))
+        coded = np.zeros(field.shape, np.int32)
         for rows, columns, sees in networks.context.steps(height, width):
             at = (rows + REACH) * padded_width + columns + REACH
             first = base[rows, columns]
@@ -110,8 +112,9 @@ def walk(networks: EntropyNetworks, hyper_channels: int, height: int, width: int
             mean, scale = group.rows(first)
             found = source.latent(scale, mean, rows, columns, start)
             field[at] = np.clip(found * ONE + mean, -LATENT_MAX, LATENT_MAX)
-            symbols[channels, rows, columns] = found.T
-        inside = field.reshape(height + 2 * REACH, padded_width, -1)[REACH:-REACH, REACH:-REACH]
-        latent[0, channels] = torch.from_numpy(np.ascontiguousarray(inside.transpose(2, 0, 1)))
+            coded[at] = found
+        grid = (height + 2 * REACH, padded_width, group.channels)
+        latent[0, channels] = torch.from_numpy(field.reshape(grid)[inside]).permute(2, 0, 1)
+        symbols[channels] = coded.reshape(grid)[inside].transpose(2, 0, 1)
         start += group.channels
     return latent[0].numpy(), symbols, hyper_symbols

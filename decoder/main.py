@@ -54,17 +54,18 @@ class Done:
 def decode_to_png(name: str, stream: bytes, folder: Path) -> Done:
     """Decode one stream and write NAME.png."""
     times = [time.perf_counter()]
+    temporary = folder / f".{os.getpid()}.part"  # with the image's name it could be longer than names may be
     try:
         model, parsed, latent = decode_latent(stream, MODELS)
-    except BitstreamError as error:
-        return Done(problem=f"{name}: {error}")
-    times.append(time.perf_counter())
-    pixels = model.reconstruct(latent, parsed.header)
-    times.append(time.perf_counter())
-    temporary = folder / f".{name}.part"
-    Image.fromarray(pixels).save(temporary, "PNG", compress_level=1)
-    temporary.replace(folder / f"{name}.png")
-    times.append(time.perf_counter())
+        times.append(time.perf_counter())
+        pixels = model.reconstruct(latent, parsed.header)
+        times.append(time.perf_counter())
+        Image.fromarray(pixels).save(temporary, "PNG", compress_level=1)
+        temporary.replace(folder / f"{name}.png")
+        times.append(time.perf_counter())
+    except (BitstreamError, MemoryError, OSError, RuntimeError) as error:  # torch's lack of memory is the last
+        temporary.unlink(missing_ok=True)
+        return Done(problem=f"{name}: {str(error) or type(error).__name__}")
     return Done((times[1] - times[0], times[2] - times[1], times[3] - times[2]))
 
 

@@ -1,13 +1,13 @@
-"""Entropy coding: range asymmetric numeral systems over many interleaved lanes, in numpy.
+"""Entropy coding: range asymmetric numeral systems over many interleaved lanes, in numpy, or over one, in integers.
 
 Each lane is a 48-bit state; all lanes share one sequence of 16-bit words, which they read in the order of their
 numbers. Frequencies sum to 2^16. A state starts (for the encoder) at 2^32 plus 32 bits that are free to choose;
 these carry the end of the message, coded by one lane alone. What a lane costs is then about one byte, the unused
-part of its last state's top word, and there is one lane to a kilobyte.
+part of its last state's top word. A numpy call costs as much as 30 symbols in plain integers: below that, one lane.
 (Duda, "Asymmetric numeral systems", 2013; Giesen, "Interleaved entropy coders", 2014.)
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -18,10 +18,21 @@ TOTAL = 1 << PRECISION
 LOW = 1 << 32  # states lie in [2^32, 2^48)
 STATE_WORDS = 3  # in the stream; FREE_WORDS of them are free to choose at the encoder's start
 FREE_WORDS = 2
-LANES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
-WORDS_PER_LANE = 512
-MAX_WORDS_PER_LANE = 5 * WORDS_PER_LANE // 2  # twice as many would have had the next number of lanes; and some slack
-TAIL_SYMBOLS = 1 << 14  # one lane is slow: where so many symbols do not fill the free bits, some stay empty
+MIN_LANES, MAX_LANES = 32, 256  # where there are more than one
+WORDS_PER_LANE = 400
+
+
+def lanes_for(words: float) -> int:
+    """Number of lanes for a stream of so many words."""
+    lanes = min(int(words) // WORDS_PER_LANE, MAX_LANES)
+    return lanes if lanes >= MIN_LANES else 1
+
+
+def plausible(lanes: int, words: int) -> bool:
+    """Whether an encoder would choose so many lanes for a stream of about so many words."""
+    most = MAX_LANES if lanes == MAX_LANES else lanes + 1
+    enough = lanes == 1 or MIN_LANES <= lanes <= MAX_LANES
+    return enough and (lanes == MAX_LANES or words <= 1.25 * WORDS_PER_LANE * max(most, MIN_LANES))
 
 
 class Tables:
@@ -52,7 +63,6 @@ class Decoder:
         self.tables, self.main = tables, main
         self.lookup, self.frequency = tables.lookup.ravel(), tables.frequency.ravel()
         self.cumulative = tables.cumulative.ravel()
-        self.in_tail = False
         self._start(words.astype(np.int64), lanes)
 
     def _start(self, words: np.ndarray, lanes: int) -> None:
@@ -66,16 +76,17 @@ class Decoder:
 
     def decode(self, table: np.ndarray) -> np.ndarray:
         """Positions (n,) in the tables of the given numbers (n,). Raises BitstreamError where words run out."""
-        before = 0 if self.in_tail else min(len(table), self.main)
-        positions = self._decode(table[:before])
+        if self.lanes == 1:
+            return self._decode_one_lane(table)
+        before = min(len(table), self.main)
+        positions = self._decode_lanes(table[:before])
+        self.main -= before
         if before == len(table):
-            self.main -= before
             return positions
-        if not self.in_tail:
-            self._enter_tail()
-        return np.concatenate([positions, self._decode(table[before:])])
+        self._enter_tail()
+        return np.concatenate([positions, self._decode_one_lane(table[before:])])
 
-    def _decode(self, table: np.ndarray) -> np.ndarray:
+    def _decode_lanes(self, table: np.ndarray) -> np.ndarray:
         positions = np.empty(len(table), np.int64)
         slot_rows, symbol_rows = table * TOTAL, table * self.tables.frequency.shape[1]
         cumulative_rows = symbol_rows + table  # which are longer by one
@@ -99,25 +110,43 @@ class Decoder:
             positions[begin:end] = found
         return positions
 
+    def _decode_one_lane(self, table: np.ndarray) -> np.ndarray:
+        lookup, frequency, cumulative = self.lookup.data, self.frequency.data, self.cumulative.data
+        words, place, width = self.words.data, self.next, self.tables.frequency.shape[1]
+        state = int(self.states[0])
+        positions = []
+        for number in table.tolist():
+            slot = state & (TOTAL - 1)
+            found = lookup[number * TOTAL + slot]
+            symbol = number * width + found
+            state = frequency[symbol] * (state >> PRECISION) + slot - cumulative[symbol + number]
+            if state < LOW:
+                if place == len(words):
+                    raise BitstreamError("the stream ends too early")
+                state = state << 16 | words[place]
+                place += 1
+            positions.append(found)
+        self.next = place
+        self.states[0] = state
+        return np.array(positions, np.int64)
+
     def _enter_tail(self) -> None:
-        if self.lanes == 1 or self.words[self.next :].any():
+        if self.words[self.next :].any():
             raise BitstreamError("the stream does not end where its symbols do")
         if (self.states >= 2 * LOW).any():
             raise BitstreamError("the coder states do not end in their starting range")
         free = self.states - LOW
-        self.in_tail = True
         self._start(np.concatenate([free >> 16, free & 0xFFFF]), 1)
 
     def finish(self) -> None:
         """Check that every word was used and the last state is the encoder's first. Raises BitstreamError."""
         if self.lanes > 1 and self.main == 0:
             self._enter_tail()
-        unused = self.words[self.next :]
-        if self.lanes != 1 or self.states[0] != LOW or unused.any():
+        if self.lanes > 1 or self.states[0] != LOW or self.words[self.next :].any():
             raise BitstreamError("the stream does not end where its symbols do")
 
 
-def _encode_reversed(states: np.ndarray, chunks: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:
+def _encode_lanes(states: np.ndarray, chunks: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:
     """Push chunks of (start, frequency), last chunk first; returns the emitted words in the order of reading."""
     emitted = []
     for start, frequency in reversed(chunks):
@@ -130,13 +159,22 @@ def _encode_reversed(states: np.ndarray, chunks: Sequence[tuple[np.ndarray, np.n
     return emitted
 
 
-def _state_words(states: np.ndarray) -> np.ndarray:
-    return np.concatenate([states >> 32, states >> 16 & 0xFFFF, states & 0xFFFF])
+def _encode_one_lane(intervals: Iterable[tuple[int, int]], room: float) -> tuple[list[int], int]:
+    """Push (start, frequency) in the order given until there are `room` words with the state's own.
 
-
-def _joined(parts: list[np.ndarray], least: int) -> np.ndarray:
-    words = np.concatenate(parts).astype(np.uint16)
-    return np.pad(words, (0, max(0, least - len(words))))
+    Returns the words, the state's first and then in the order of reading, and how many intervals were pushed.
+    """
+    state, count = LOW, 0
+    emitted: list[int] = []
+    for start, frequency in intervals:
+        if len(emitted) + STATE_WORDS >= room:
+            break
+        if state >= frequency << 32:
+            emitted.append(state & 0xFFFF)
+            state >>= 16
+        state = (state // frequency << PRECISION) + state % frequency + start
+        count += 1
+    return [state >> 32, state >> 16 & 0xFFFF, state & 0xFFFF, *reversed(emitted)], count
 
 
 def encode(
@@ -149,34 +187,24 @@ def encode(
     """
     intervals = [(tables.cumulative[t, p], tables.frequency[t, p]) for t, p in calls]
     starts = np.concatenate([s for s, _ in intervals] or [np.zeros(0, np.int64)])
-    frequencies = np.concatenate([f for _, f in intervals] or [np.zeros(0, np.int64)])
-    expected = max(float((PRECISION - np.log2(np.maximum(frequencies, 1))).sum()) / 16, least)
-    lanes = max(count for count in LANES if expected >= WORDS_PER_LANE * count or count == 1)
-    if lanes == 1:
-        state = np.array([LOW])
-        body = _encode_reversed(state, [(starts[i : i + 1], frequencies[i : i + 1]) for i in range(len(starts))])
-        return _joined([_state_words(state), *body], least), 1, len(starts)
-
-    # The tail: as many of the last symbols as one lane codes into the lanes' free starting bits.
-    last, main = LOW, len(starts)
-    tail: list[int] = []
-    while len(tail) + STATE_WORDS < FREE_WORDS * lanes and main > max(0, len(starts) - TAIL_SYMBOLS):
-        start, frequency = int(starts[main - 1]), int(frequencies[main - 1])
-        if last >= frequency << 32:
-            tail.append(last & 0xFFFF)
-            last >>= 16
-        last = (last // frequency << PRECISION) + last % frequency + start
-        main -= 1
-    free = np.zeros(FREE_WORDS * lanes, np.int64)
-    free[: len(tail) + STATE_WORDS] = [last >> 32, last >> 16 & 0xFFFF, last & 0xFFFF, *reversed(tail)]
-
-    chunks, position = [], 0
-    for start, _ in intervals:
-        end = min(position + len(start), main)
-        for begin in range(position, end, lanes):
-            stop = min(begin + lanes, end)
-            chunks.append((starts[begin:stop], frequencies[begin:stop]))
-        position += len(start)
-    states = LOW + (free[:lanes] << 16 | free[lanes:])
-    body = _encode_reversed(states, chunks)
-    return _joined([_state_words(states), *body], least), lanes, main
+    frequencies = np.concatenate([f for _, f in intervals] or [np.ones(0, np.int64)])
+    information = float((PRECISION - np.log2(frequencies)).sum()) / 16
+    lanes = lanes_for(max(information, least))
+    backwards = zip(starts[::-1].tolist(), frequencies[::-1].tolist(), strict=True)
+    # All, or as many of the last symbols as one lane codes into the lanes' free starting bits.
+    words, count = _encode_one_lane(backwards, FREE_WORDS * lanes if lanes > 1 else np.inf)
+    main = len(starts) - count
+    if lanes > 1:
+        free = np.zeros(FREE_WORDS * lanes, np.int64)
+        free[: len(words)] = words
+        chunks, position = [], 0
+        for start, _ in intervals:
+            end = min(position + len(start), main)
+            for begin in range(position, end, lanes):
+                stop = min(begin + lanes, end)
+                chunks.append((starts[begin:stop], frequencies[begin:stop]))
+            position += len(start)
+        states = LOW + (free[:lanes] << 16 | free[lanes:])
+        body = _encode_lanes(states, chunks)
+        words = np.concatenate([states >> 32, states >> 16 & 0xFFFF, states & 0xFFFF, *body]).tolist()
+    return np.array(words + [0] * (least - len(words)), np.uint16), lanes, main

@@ -84,11 +84,13 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("directory", metavar="DIR", type=Path, help="folder of a run")
     report.add_argument("--images", metavar="ORIGINALS", type=Path, required=True)
 
-    bench = command("bench", "measure decoding: seconds per megapixel and memory, beside AVIF in the same run")
+    bench = command("bench", "measure decoding: seconds per megapixel, beside AVIF, HEIC and JPEG XL in the same run")
     bench.add_argument("what", choices=("decode",))
     bench.add_argument("--images", metavar="IMAGES", type=Path, help="default: the demo's photographs")
     bench.add_argument("--rate", metavar="BPP", type=_positive_float, default=0.15, help="default: 0.15")
-    _add_codec(bench)
+    bench.add_argument("--codec", metavar="NAME", nargs="+", default=["clic"],
+                       help="each one of 'clic codecs', or package.module:function; default: clic")
+    bench.add_argument("--csv", metavar="FILE", type=Path, help="write the figures there too")
     _add_profile(bench)
 
     command("codecs", "list the installed codecs")

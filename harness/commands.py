@@ -1,16 +1,19 @@
 """What each `clic` command does: a call or two of the other modules, and its answer on standard output."""
 
 from argparse import Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pandas as pd
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
-from harness.bench import bench_decode
+from harness.bench import REFERENCE, Measured, bench_decode
 from harness.errors import ClicError
 from harness.files import write_atomic
 from harness.images import list_images
@@ -153,20 +156,39 @@ def _report(options: Namespace) -> int:
 
 
 def _bench(options: Namespace) -> int:
+    profile, codecs = load_profile(options.profile), [load_codec(name) for name in options.codec]
     with TemporaryDirectory() as folder, bar("encode") as progress:
         if not options.images:
             options.images = Path(folder)
             write_photographs(options.images)
-        results = bench_decode(list_images(options.images), load_codec(options.codec), load_profile(options.profile),
-                               options.rate, progress)
-    for result in results:
-        memory = f", peak memory {result.peak_memory_bytes / 1e6:.0f} MB" if result.peak_memory_bytes else ""
-        print(f"{result.name}: {result.megapixels:.1f} megapixels at {result.bpp:.3f} bpp in {result.seconds:.2f} s, "
-              f"{result.seconds_per_megapixel:.3f} s per megapixel{memory}")
-        if result.output:
-            print(f"  {result.output}")
-    print(f"ratio: {results[0].seconds_per_megapixel / results[1].seconds_per_megapixel:.1f}")
+        results = bench_decode(list_images(options.images), codecs, profile, options.rate, progress)
+    Console().print(_bench_table(results, options.rate))
+    if options.csv:
+        rows = [asdict(result) | {"seconds_per_megapixel": result.seconds_per_megapixel} for result in results]
+        # Objects, so that a missing figure is empty and leaves whole numbers whole.
+        text = pd.DataFrame(rows, dtype=object).to_csv(index=False, lineterminator="\n")
+        write_atomic(options.csv, text.encode())
     return 0
+
+
+def _bench_table(results: Sequence[Measured], rate: float) -> Table:
+    """Every decoder a row, 80 columns wide; what a decoder does not print is blank."""
+    first = results[0]
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0), caption_justify="left",
+                  caption=f"{first.images} images, {first.megapixels:.1f} megapixels, each coded near {rate:g} bpp; "
+                  f"{first.processes} processes. Process start and PNG writing are in the seconds; entropy decoding, "
+                  "synthesis and PNG are sums over the processes.")
+    table.add_column("decoder")
+    for heading in ("bpp", "s", "s/MP", f"times\n{REFERENCE}", "entropy\ns", "synthesis\ns", "PNG\ns", "peak\nMB"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    reference = {result.decoder: result.seconds for result in results}.get(REFERENCE)
+    for result in results:
+        parts = (result.entropy_seconds, result.synthesis_seconds, result.png_seconds)
+        table.add_row(Text(result.decoder), f"{result.bpp:.3f}", f"{result.seconds:.2f}",
+                      f"{result.seconds_per_megapixel:.3f}", f"{result.seconds / reference:.1f}" if reference else "",
+                      *("" if part is None else f"{part:.1f}" for part in parts),
+                      f"{result.peak_memory_bytes / 1e6:.0f}" if result.peak_memory_bytes else "")
+    return table
 
 
 def _codecs(options: Namespace) -> int:

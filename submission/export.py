@@ -41,7 +41,7 @@ def integer_frequencies(mass: np.ndarray) -> np.ndarray:
 def gaussian_masses(index: int) -> np.ndarray:
     """Masses of the symbols -K ... K of one scale, then that of everything beyond."""
     scale = SCALE_MIN * np.exp(SCALE_STEP * index)
-    reach = int(np.ceil(4.2 * scale))
+    reach = 3 + int(np.ceil(10 * scale))  # real symbols have longer tails, and an escape costs more than its entry
     edges = np.arange(-reach, reach + 2) - 0.5
     mass = np.diff(ndtr(edges / scale))
     return np.append(mass, max(0.0, 1 - mass.sum()))

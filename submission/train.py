@@ -6,6 +6,7 @@ gains are frozen, latents are rounded, and the rest is trained on the actual rat
 
     clic train --data FOLDER --out RUN [--stage soft|hard] [--steps N] [--minutes M] [--start CHECKPOINT]
 
+A model of another context is the second stage again, from the same first: --stage hard --context checkerboard.
 RUN/checkpoint.safetensors is replaced every few minutes and resumed from; RUN/log.jsonl is appended to.
 """
 
@@ -14,7 +15,7 @@ import json
 import math
 import time
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
+from decoder.context import CONTEXTS
 from decoder.networks import Shape
 from submission.checkpoint import load_tensors, save_tensors
 from submission.data import draw_batch, load_crops
@@ -111,10 +113,11 @@ class Trainer:
 
     @torch.no_grad()
     def start_from(self, networks: CodecNetworks) -> None:
-        """Begin with the weights of other networks of the same widths; parts that these lack start afresh."""
+        """Begin with the weights of other networks of the same widths; what only one kind of context has stays."""
         for name, value in networks.named_parameters():
-            self.average[name].copy_(value)
-            self.networks.get_parameter(name).copy_(value)
+            if name in self.average:
+                self.average[name].copy_(value)
+                self.networks.get_parameter(name).copy_(value)
 
     @torch.no_grad()
     def resume(self, path: Path) -> None:
@@ -240,6 +243,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--config", default="clic", help="name in submission/configs, or a TOML file")
     parser.add_argument("--data", type=Path, required=True, help="folder of crops of at least 512 x 512 pixels")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run: checkpoint and log")
+    parser.add_argument("--context", choices=list(CONTEXTS), help="kind of context model, instead of the recipe's")
     parser.add_argument("--stage", choices=["soft", "hard"], default="soft")
     parser.add_argument("--steps", type=int, default=20_000, help="steps of the whole schedule")
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop earlier, to be resumed")
@@ -247,6 +251,8 @@ def main(argv: list[str]) -> int:
     arguments = parser.parse_args(argv)
     named = CONFIGS / f"{arguments.config}.toml"
     recipe = Recipe.read(named if named.exists() else Path(arguments.config))
+    if arguments.context:
+        recipe = replace(recipe, shape=replace(recipe.shape, context=arguments.context))
     path = train(
         recipe, arguments.data, arguments.out, arguments.stage, arguments.steps, arguments.minutes, arguments.start
     )

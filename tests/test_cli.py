@@ -157,11 +157,3 @@ def test_demo_photographs(tmp_path: Path, clic: Clic) -> None:
     assert done.returncode == 0, done.stderr
     assert len(list_images(out / "photographs")) >= 6
     assert "0.5 bpp" in done.stdout
-
-
-def test_bench_measures_both_decoders_in_one_run(photographs: Path, clic: Clic) -> None:
-    done = clic("bench", "decode", "--images", photographs, "--codec", TOY, "--rate", "0.5")
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
-    assert lines[0].startswith("toy: 0.1 megapixels at ") and "s per megapixel, peak memory" in lines[0]
-    assert lines[1].startswith("AVIF (Pillow): 0.1 megapixels at ") and lines[2].startswith("ratio: ")

@@ -122,11 +122,16 @@ def test_sizes_that_the_bytes_or_the_symbols_belie_are_refused_before_the_work()
             decode_latent(resized(stream, width, height), {0: idle})
 
 
-def test_more_words_than_the_lanes_would_have_are_refused() -> None:
+def test_lanes_that_no_encoder_would_choose_are_refused() -> None:
     header = Header(64, 64, 0)
-    assert read_stream(write_stream(Stream(header, 0, 0, np.ones(1280, np.uint16), 1, 0))).lanes == 1
-    with pytest.raises(BitstreamError, match="1281 words for 1 lanes"):
-        read_stream(write_stream(Stream(header, 0, 0, np.ones(1281, np.uint16), 1, 0)))
+    for lanes, words in [(1, 16_000), (40, 20_500)]:
+        fitting, odd = (Stream(header, 0, 0, np.ones(n, np.uint16), lanes, 0) for n in (words, words + 1))
+        assert read_stream(write_stream(fitting)).lanes == lanes
+        with pytest.raises(BitstreamError, match=f"{words + 1} words for {lanes} lanes"):
+            read_stream(write_stream(odd))
+    for lanes in (0, 2, 31, 257):
+        with pytest.raises(BitstreamError, match=f"5000 words for {lanes} lanes"):
+            read_stream(write_stream(Stream(header, 0, 0, np.ones(5000, np.uint16), lanes, 0)))
 
 
 def test_flat_images_have_as_many_bytes_as_a_decoder_asks_for() -> None:

@@ -1,0 +1,83 @@
+"""Streams of data files, and a walk that remembers what it was shown."""
+
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from decoder.bitstream import Header, Stream, read_stream
+from decoder.container import unpack
+from decoder.image import StreamSource
+from decoder.latent import walk
+from decoder.model import Model, load_model, shipped_models
+from decoder.rans import PRECISION, Tables
+
+
+def read_data_file(path: Path) -> dict[str, bytes]:
+    """Streams by image name of a data file, or of a zip that holds nothing but one."""
+    if not zipfile.is_zipfile(path):
+        return unpack(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        (member,) = archive.namelist()
+        return unpack(archive.read(member))
+
+
+def load_models() -> dict[int, Model]:
+    """The shipped models by number."""
+    return {number: load_model(path.read_bytes()) for number, path in shipped_models().items()}
+
+
+class RecordingSource(StreamSource):
+    """Symbols out of a stream, with all entropy parameters and the information in bits under the integer tables."""
+
+    def __init__(self, tables: Tables, stream: Stream, shape: tuple[int, int, int]) -> None:
+        super().__init__(tables, stream)
+        self.bits = 0.0
+        self.mean, self.scale = np.zeros(shape), np.zeros(shape, np.int64)
+
+    def _symbols(self, table: np.ndarray) -> np.ndarray:
+        values = super()._symbols(table)
+        position = values - self.tables.first[table]
+        escape = self.tables.escape(table)
+        coded = np.where((position < 0) | (position >= escape), escape, position)
+        self.bits += float((PRECISION - np.log2(self.tables.frequency[table, coded])).sum())
+        return values
+
+    def latent(
+        self, scale: np.ndarray, mean: np.ndarray, rows: np.ndarray, columns: np.ndarray, start: int
+    ) -> np.ndarray:
+        channels = slice(start, start + scale.shape[1])
+        self.mean[channels, rows, columns], self.scale[channels, rows, columns] = mean.T, scale.T
+        return super().latent(scale, mean, rows, columns, start)
+
+
+@dataclass
+class Recorded:
+    """One decoded stream. `latent` and `mean` (C, h, w) in units of 2^-8, `scale` the tables' numbers."""
+
+    model: Model
+    header: Header
+    latent: np.ndarray
+    symbols: np.ndarray
+    hyper: np.ndarray
+    mean: np.ndarray = field(repr=False)
+    scale: np.ndarray = field(repr=False)
+    bits: float = 0.0
+
+
+def record(data: bytes, models: dict[int, Model]) -> Recorded:
+    """Decode a stream's symbols and keep everything. Raises BitstreamError."""
+    stream = read_stream(data)
+    model = models[stream.header.model]
+    height, width = -(-stream.header.height // 16), -(-stream.header.width // 16)
+    source = RecordingSource(model.tables, stream, (model.shape.latent, height, width))
+    latent, symbols, hyper = walk(model.entropy, model.shape.hyper, height, width, source)
+    source.finish()
+    return Recorded(model, stream.header, latent, symbols, hyper, source.mean, source.scale, source.bits)
+
+
+def all_streams(paths: Sequence[Path]) -> dict[str, bytes]:
+    """Streams of several data files by `FILE: NAME`."""
+    return {f"{path}: {name}": data for path in paths for name, data in read_data_file(path).items()}
