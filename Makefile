@@ -12,7 +12,7 @@ setup: $(SET) ## make .venv with everything; .venv/bin/clic is the console scrip
 
 $(SET): pyproject.toml constraints.txt
 	$(PYTHON) -m venv --clear .venv  # whatever an interrupted setup left
-	$(BIN)/python -m pip install --quiet --upgrade-strategy only-if-needed -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --upgrade-strategy only-if-needed -c constraints.txt -e '.[dev,bench]'
 	touch $(SET)
 
 demo: $(SET) ## photographs in, submissions, leaderboard and report out (demo-out/)
@@ -28,7 +28,7 @@ lint: $(SET) ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: $(SET) ## decoding speed and memory, beside AVIF in the same run
+bench: $(SET) ## decoding speed, beside AVIF, HEIC and JPEG XL in the same run
 	$(BIN)/clic bench decode
 
 fuzz: $(SET) ## damaged streams against the decoder for ten minutes
