@@ -2,11 +2,10 @@
 
     python -m submission.evidence.steps PHOTOGRAPH [--gain G]
 
-Codes one photograph in either order with the 3-D context and decodes both streams.
+Codes one photograph in either order with the 3-D context and decodes both streams, one thread as in the decoder.
 """
 
 import argparse
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -43,7 +42,7 @@ def main() -> int:
     parser.add_argument("photograph", type=Path)
     parser.add_argument("--gain", type=int, default=80, help="in sixteenths of a level, default: 80")
     options = parser.parse_args()
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(1)
     path = shipped_models()[0]
     model = load_model(path.read_bytes())
     networks = EncoderNetworks(model, WEIGHTS / path.name)
