@@ -1,4 +1,4 @@
-"""The bytes of one coded image: a small header, a checksum, the entropy coder's words, rare large values.
+"""The bytes of one coded image: a small header, a checksum, rare large values, the entropy coder's words.
 
 `docs/bitstream.md` is the specification. Every field that a later encoder may want has its place: the model, the
 gain in sixteenths of a level, and behind flag bits a reconstruction offset and a filter strength.
@@ -38,11 +38,10 @@ class Header:
 class Stream:
     """A parsed stream: coder words, lanes and symbols before the tail, escaped values in coding order.
 
-    `check` is of header and hyper-latent, `crc` of these and the latent (see `checksum`)."""
+    `check` is half a checksum of header and hyper-latent (see `checksum`); that of everything is sealed in the words."""
 
     header: Header
     check: int
-    crc: int
     words: np.ndarray
     lanes: int
     main: int
@@ -93,7 +92,7 @@ def checksum(header: Header, symbols: list[np.ndarray]) -> int:
 
 def write_stream(stream: Stream) -> bytes:
     """The bytes that `read_stream` reads."""
-    out = _header_bytes(stream.header) + struct.pack("<HI", stream.check, stream.crc)
+    out = _header_bytes(stream.header) + struct.pack("<H", stream.check)
     out += put_varint(2 * stream.lanes + bool(stream.escapes))
     if stream.lanes > 1:
         out += put_varint(stream.main)
@@ -137,12 +136,12 @@ def read_header(data: bytes) -> tuple[Header, int]:
 def read_stream(data: bytes) -> Stream:
     """Parse a stream. Raises BitstreamError."""
     header, position = read_header(data)
-    if len(data) < position + 7:
+    if len(data) < position + 3:
         raise BitstreamError("the stream ends inside its header")
     if header.width * header.height > MAX_PIXELS_PER_BYTE * len(data):
         raise BitstreamError(f"the stream claims {header.width} x {header.height} pixels in {len(data)} bytes")
-    check, crc = struct.unpack_from("<HI", data, position)
-    code, position = get_varint(data, position + 6)
+    (check,) = struct.unpack_from("<H", data, position)
+    code, position = get_varint(data, position + 2)
     lanes, main, escapes = code >> 1, 1 << 62, []
     if lanes > 1:
         main, position = get_varint(data, position)
@@ -160,4 +159,4 @@ def read_stream(data: bytes) -> Stream:
     words = np.frombuffer(data, "<u2", offset=position)
     if not plausible(lanes, len(words)):
         raise BitstreamError(f"the stream has {len(words)} words for {lanes} lanes")
-    return Stream(header, check, crc, words, lanes, main, escapes)
+    return Stream(header, check, words, lanes, main, escapes)

@@ -42,11 +42,14 @@ class StreamSource:
         symbols[coded] = self._symbols(scale[coded])
         return symbols
 
-    def finish(self) -> None:
-        """Check that the stream holds nothing more. Raises BitstreamError."""
-        self.decoder.finish()
+    def finish(self, symbols: list[np.ndarray]) -> int:
+        """The stream's checksum. Raises BitstreamError where it is not that of the symbols, or something is left."""
+        sealed = self.decoder.finish()
         if next(self.escapes, None) is not None:
             raise BitstreamError("the stream has more escaped values than escapes")
+        if checksum(self.stream.header, symbols) != sealed:
+            raise BitstreamError("the symbols do not match the stream's checksum")
+        return sealed
 
 
 def decode_latent(data: bytes, models: dict[int, Model]) -> tuple[Model, Stream, np.ndarray]:
@@ -63,9 +66,7 @@ def decode_latent(data: bytes, models: dict[int, Model]) -> tuple[Model, Stream,
     source = StreamSource(model.tables, stream)
     height, width = -(-header.height // 16), -(-header.width // 16)
     latent, symbols, hyper = walk(model.entropy, model.shape.hyper, height, width, source)
-    source.finish()
-    if checksum(header, [hyper, symbols]) != stream.crc:
-        raise BitstreamError("the symbols do not match the stream's checksum")
+    source.finish([hyper, symbols])
     return model, stream, latent
 
 

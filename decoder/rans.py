@@ -3,7 +3,7 @@
 Each lane is a 48-bit state; all lanes share one sequence of 16-bit words, which they read in the order of their
 numbers. Frequencies sum to 2^16. A state starts (for the encoder) at 2^32 plus 32 bits that are free to choose;
 these carry the end of the message, coded by one lane alone. What a lane costs is then about one byte, the unused
-part of its last state's top word. A numpy call costs as much as 30 symbols in plain integers: below that, one lane.
+part of its last state's top word. The last of all states starts with a checksum instead. A numpy call costs as much as 30 symbols in plain integers: below that, one lane.
 (Duda, "Asymmetric numeral systems", 2013; Giesen, "Interleaved entropy coders", 2014.)
 """
 
@@ -138,12 +138,13 @@ class Decoder:
         free = self.states - LOW
         self._start(np.concatenate([free >> 16, free & 0xFFFF]), 1)
 
-    def finish(self) -> None:
-        """Check that every word was used and the last state is the encoder's first. Raises BitstreamError."""
+    def finish(self) -> int:
+        """The 32 bits that the encoder began with. Raises BitstreamError where words are left."""
         if self.lanes > 1 and self.main == 0:
             self._enter_tail()
-        if self.lanes > 1 or self.states[0] != LOW or self.words[self.next :].any():
+        if self.lanes > 1 or self.states[0] >= 2 * LOW or self.words[self.next :].any():
             raise BitstreamError("the stream does not end where its symbols do")
+        return int(self.states[0]) - LOW
 
 
 def _encode_lanes(states: np.ndarray, chunks: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:
@@ -159,12 +160,12 @@ def _encode_lanes(states: np.ndarray, chunks: Sequence[tuple[np.ndarray, np.ndar
     return emitted
 
 
-def _encode_one_lane(intervals: Iterable[tuple[int, int]], room: float) -> tuple[list[int], int]:
+def _encode_one_lane(intervals: Iterable[tuple[int, int]], state: int, room: float) -> tuple[list[int], int]:
     """Push (start, frequency) in the order given until there are `room` words with the state's own.
 
     Returns the words, the state's first and then in the order of reading, and how many intervals were pushed.
     """
-    state, count = LOW, 0
+    count = 0
     emitted: list[int] = []
     for start, frequency in intervals:
         if len(emitted) + STATE_WORDS >= room:
@@ -178,9 +179,9 @@ def _encode_one_lane(intervals: Iterable[tuple[int, int]], room: float) -> tuple
 
 
 def encode(
-    tables: Tables, calls: Sequence[tuple[np.ndarray, np.ndarray]], least: int = 0
+    tables: Tables, calls: Sequence[tuple[np.ndarray, np.ndarray]], seal: int, least: int = 0
 ) -> tuple[np.ndarray, int, int]:
-    """Code what a decoder will ask for, call by call: (table numbers, positions), each (n,).
+    """Code what a decoder will ask for, call by call: (table numbers, positions), each (n,); then 32 bits of `seal`.
 
     Returns (words as uint16, lanes, main): `main` counts the symbols before the single-lane tail. Zeros are appended
     where there are fewer than `least` words.
@@ -192,7 +193,7 @@ def encode(
     lanes = lanes_for(max(information, least))
     backwards = zip(starts[::-1].tolist(), frequencies[::-1].tolist(), strict=True)
     # All, or as many of the last symbols as one lane codes into the lanes' free starting bits.
-    words, count = _encode_one_lane(backwards, FREE_WORDS * lanes if lanes > 1 else np.inf)
+    words, count = _encode_one_lane(backwards, LOW + seal, FREE_WORDS * lanes if lanes > 1 else np.inf)
     main = len(starts) - count
     if lanes > 1:
         free = np.zeros(FREE_WORDS * lanes, np.int64)

@@ -91,8 +91,8 @@ def encode_latent(
     height, width = gained.shape[2:]
     latent, symbols, _ = walk(model.entropy, model.shape.hyper, height, width, source)
     header = Header(analysed.width, analysed.height, gain, model_number)
-    words, lanes, main = encode(model.tables, source.calls, least_words(header))
-    check, crc = checksum(header, [hyper]) & 0xFFFF, checksum(header, [hyper, symbols])
-    stream = Stream(header, check, crc, words, lanes, main, source.escapes)
+    check, seal = checksum(header, [hyper]) & 0xFFFF, checksum(header, [hyper, symbols])
+    words, lanes, main = encode(model.tables, source.calls, seal, least_words(header))
+    stream = Stream(header, check, words, lanes, main, source.escapes)
     return write_stream(stream), model.reconstruct(latent, header)
 

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from decoder.errors import BitstreamError
 from decoder.rans import TOTAL, Decoder, Tables, encode, plausible
 
+SEAL = 0xFEDCBA98
+
 
 def random_tables(rng: np.random.Generator, count: int, longest: int) -> Tables:
     cumulative = np.zeros((count, longest + 1), np.int64)
@@ -34,11 +36,11 @@ def test_round_trip_and_price(seed: int, lengths: list[int]) -> None:
     rng = np.random.default_rng(seed)
     tables = random_tables(rng, 5, 40)
     calls = random_calls(rng, tables, lengths)
-    words, lanes, main = encode(tables, calls)
+    words, lanes, main = encode(tables, calls, SEAL)
     decoder = Decoder(tables, words, lanes, main)
     for table, positions in calls:
         assert np.array_equal(decoder.decode(table), positions)
-    decoder.finish()
+    assert decoder.finish() == SEAL
     bits = sum(float((16 - np.log2(tables.frequency[t, p])).sum()) for t, p in calls)
     assert 16 * len(words) <= bits * 1.001 + 8 * 8
 
@@ -49,11 +51,11 @@ def test_long_messages_use_many_lanes_at_little_cost(length: int) -> None:
     rng = np.random.default_rng(length)
     tables = random_tables(rng, 64, 200)
     calls = random_calls(rng, tables, [500] * length)
-    words, lanes, main = encode(tables, calls)
+    words, lanes, main = encode(tables, calls, SEAL)
     decoder = Decoder(tables, words, lanes, main)
     for table, positions in calls:
         assert np.array_equal(decoder.decode(table), positions)
-    decoder.finish()
+    assert decoder.finish() == SEAL
     bits = sum(float((16 - np.log2(tables.frequency[t, p])).sum()) for t, p in calls)
     assert lanes == 1 if bits < 32 * 400 * 16 else lanes == min(bits // (400 * 16), 256)
     assert 2 * len(words) <= bits / 8 * 1.0015 + 10
@@ -61,11 +63,11 @@ def test_long_messages_use_many_lanes_at_little_cost(length: int) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32 - 1))
-def test_damage_is_an_error_or_other_symbols_never_a_crash(seed: int) -> None:
+def test_damage_is_an_error_or_another_seal_never_a_crash(seed: int) -> None:
     rng = np.random.default_rng(seed)
     tables = random_tables(rng, 3, 10)
     calls = random_calls(rng, tables, [300] * 5)
-    words, lanes, main = encode(tables, calls)
+    words, lanes, main = encode(tables, calls, SEAL)
     damaged = words[: rng.integers(len(words))].copy()
     if len(damaged):
         damaged[rng.integers(len(damaged))] ^= 1 << int(rng.integers(16))
@@ -81,12 +83,12 @@ def test_zeros_fill_up_to_the_least_words(least: int) -> None:
     rng = np.random.default_rng(2)
     tables = random_tables(rng, 3, 10)
     calls = random_calls(rng, tables, [300] * 5)
-    words, lanes, main = encode(tables, calls, least)
+    words, lanes, main = encode(tables, calls, SEAL, least)
     assert len(words) >= least and plausible(lanes, len(words))
     decoder = Decoder(tables, words, lanes, main)
     for table, positions in calls:
         assert np.array_equal(decoder.decode(table), positions)
-    decoder.finish()
+    assert decoder.finish() == SEAL
     words[-1] |= least > 1000
     if least > 1000:
         decoder = Decoder(tables, words, lanes, main)

@@ -46,8 +46,9 @@ def main() -> int:
     options = parser.parse_args()
     models, console = load_models(), Console()
     networks = {n: load_start(options.checkpoint or Path(path.stem)) for n, path in shipped_models().items()}
-    table = Table("data file", "images", "bytes", "information", "beyond,\n%", "worst beyond\n0.2 %, bytes",
-                  "float\nnetworks", "integers\ncost, %")
+    table = Table("data file", "images", "bytes", "bytes of\ninformation", "beyond\nit, %",
+                  "worst, beyond\n0.2 %, bytes", "float\nnetworks", "integers\ncost, %")
+    table.columns[0].no_wrap = True
     for column in table.columns[1:]:
         column.justify = "right"
     failed = False
@@ -62,7 +63,7 @@ def main() -> int:
         beyond = np.array(sizes) - 1.002 * np.array(integers)
         failed |= bool((beyond > HEADROOM).any())
         table.add_row(
-            str(Path(*path.parts[-3:])), f"{len(sizes)}", f"{sum(sizes):,}", f"{sum(integers):,.0f}",
+            str(Path(*path.parts[-2:])), f"{len(sizes)}", f"{sum(sizes):,}", f"{sum(integers):,.0f}",
             f"{100 * (sum(sizes) / sum(integers) - 1):.3f}", f"{beyond.max():.1f}",
             f"{sum(floats):,.0f}", f"{100 * (sum(integers) / sum(floats) - 1):+.3f}",
         )

@@ -55,7 +55,8 @@ class RecordingSource(StreamSource):
 
 @dataclass
 class Recorded:
-    """One decoded stream. `latent` and `mean` (C, h, w) in units of 2^-8, `scale` the tables' numbers."""
+    """One decoded stream. `latent` and `mean` (C, h, w) in units of 2^-8, `scale` the tables' numbers, `bits` the
+    information in the symbols, `crc` the encoder's checksum of them."""
 
     model: Model
     header: Header
@@ -64,7 +65,8 @@ class Recorded:
     hyper: np.ndarray
     mean: np.ndarray = field(repr=False)
     scale: np.ndarray = field(repr=False)
-    bits: float = 0.0
+    bits: float
+    crc: int
 
 
 def record(data: bytes, models: dict[int, Model]) -> Recorded:
@@ -74,8 +76,8 @@ def record(data: bytes, models: dict[int, Model]) -> Recorded:
     height, width = -(-stream.header.height // 16), -(-stream.header.width // 16)
     source = RecordingSource(model.tables, stream, (model.shape.latent, height, width))
     latent, symbols, hyper = walk(model.entropy, model.shape.hyper, height, width, source)
-    source.finish()
-    return Recorded(model, stream.header, latent, symbols, hyper, source.mean, source.scale, source.bits)
+    crc = source.finish([hyper, symbols])
+    return Recorded(model, stream.header, latent, symbols, hyper, source.mean, source.scale, source.bits, crc)
 
 
 def all_streams(paths: Sequence[Path]) -> dict[str, bytes]:

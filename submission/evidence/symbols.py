@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from decoder import bands
-from decoder.bitstream import checksum, read_stream
+from decoder.bitstream import checksum
 from decoder.fixed import Layer
 from decoder.model import DEVICE, Model, shipped_models
 from submission.evidence.parameters import parameters_float32, parameters_int64
@@ -111,13 +111,12 @@ def examine(data: bytes, recorded: Recorded, setting: Setting) -> dict[str, Any]
         known = (weights(recorded.model), shape.groups, shape.context, recorded.hyper, recorded.latent)
         layout = torch.channels_last if setting.channels_last else torch.contiguous_format
         mean, scale = parameters_float32(*known, layout) if setting.floats else parameters_int64(*known)
-    stream = read_stream(data)
     row: dict[str, Any] = {
         "symbols": recorded.hyper.size + recorded.symbols.size,
         "elements": recorded.symbols.size,
         "coded": recorded.hyper.size + int((recorded.scale > 0).sum()),
-        "crc": checksum(stream.header, [recorded.hyper, recorded.symbols]),
-        "encoder": stream.crc,
+        "crc": checksum(recorded.header, [recorded.hyper, recorded.symbols]),
+        "encoder": recorded.crc,
         "parameters": crc(mean, scale),
     }
     if setting.floats:  # each element's distribution, for a count of those that differ
