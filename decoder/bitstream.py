@@ -38,7 +38,7 @@ class Header:
 class Stream:
     """A parsed stream: coder words, lanes and symbols before the tail, escaped values in coding order.
 
-    `check` is half a checksum of header and hyper-latent (see `checksum`); that of everything is sealed in the words."""
+    `check` is half a checksum of header and hyper-latent (see `checksum`); that of everything is in the words."""
 
     header: Header
     check: int

@@ -2,8 +2,9 @@
 
 Each lane is a 48-bit state; all lanes share one sequence of 16-bit words, which they read in the order of their
 numbers. Frequencies sum to 2^16. A state starts (for the encoder) at 2^32 plus 32 bits that are free to choose;
-these carry the end of the message, coded by one lane alone. What a lane costs is then about one byte, the unused
-part of its last state's top word. The last of all states starts with a checksum instead. A numpy call costs as much as 30 symbols in plain integers: below that, one lane.
+these carry the end of the message, coded by one lane alone, whose own are the checksum. What a lane costs is then about
+one byte, the unused part of its last state's top word. A numpy call costs as much as 30 symbols in plain integers:
+where there would be fewer lanes, there is one.
 (Duda, "Asymmetric numeral systems", 2013; Giesen, "Interleaved entropy coders", 2014.)
 """
 
