@@ -25,6 +25,7 @@ PICTURE_ENDINGS = (
     ".y4m", ".yuv",
 )
 _SCRIPT_BYTES = 1 << 20  # of `decode`, enough to judge a script
+_SAYS_AT_MOST = 300  # characters of the decoder's last line
 _DATA_UNPACKED = 1 << 30  # no set's data comes near
 _PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"  # W3C PNG, 5.2 and 11.2.1: width, height, depth, colour type follow
 
@@ -48,7 +49,8 @@ class Verification:
     """What was found and measured. Sizes are in bytes of the files as uploaded, None where there is no file.
 
     `images` counts the pictures that decoded as they should. Seconds, memory and `sandbox` are None where the
-    decoder was not run; `not_enforced` names what the sandbox could not keep it from.
+    decoder was not run; `not_enforced` names what the sandbox could not keep it from. `decoder_says` is the last line
+    that the decoder printed; ours says there how its seconds split into entropy decoding, synthesis and PNG.
     """
 
     findings: tuple[Finding, ...]
@@ -60,6 +62,7 @@ class Verification:
     decoder_sha224: str | None
     images: int = 0
     decode_seconds: float | None = None
+    decoder_says: str | None = None
     peak_memory_bytes: int | None = None
     sandbox: str | None = None
     not_enforced: tuple[str, ...] = ()
@@ -116,10 +119,16 @@ def verify(directory: Path, images: Path, profile: Profile, rate: str, time_limi
         decoder_sha224=sha224(decoder) if decoder.is_file() else None,
         images=decoded,
         decode_seconds=run.seconds if run else None,
+        decoder_says=_last_line(run.output) if run else None,
         peak_memory_bytes=run.peak_memory_bytes if run else None,
         sandbox=run.level if run else None,
         not_enforced=run.not_enforced if run else (),
     )
+
+
+def _last_line(output: str) -> str:
+    lines = output.strip().splitlines()
+    return lines[-1].strip()[:_SAYS_AT_MOST] if lines else ""
 
 
 def _size(path: Path) -> int | None:

@@ -2,8 +2,8 @@
 
 From `run.json` it reads, where they are there, `profile`, `date`, `images[NAME]` with its `note`, and for a
 rate `rates[RATE]` with `selection` (`score`, `bound`, `objective`) and `verification` (`sandbox`,
-`not_enforced`, `decoder_sha224`); the whole file is printed at the end of the page. Neither clock nor machine
-enters it: the same files give the same page.
+`not_enforced`, `decoder_sha224`, `decoder_says`); the whole file is printed at the end of the page. Neither clock nor
+machine enters it: the same files give the same page.
 """
 
 import hashlib
@@ -48,6 +48,7 @@ class RateFacts:
     decoder_sha224: str
     sandbox: str
     not_enforced: tuple[str, ...]
+    decoder_says: str
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,7 @@ def _rate_facts(results: Results, row: Any, curves: list[plots.Curve]) -> RateFa
         ),
         sandbox=str(facts.get("sandbox") or ""),
         not_enforced=tuple(map(str, facts.get("not_enforced") or ())),
+        decoder_says=str(facts.get("decoder_says") or ""),
     )
 
 

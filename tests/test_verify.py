@@ -88,7 +88,7 @@ def test_a_sound_submission(case: Case) -> None:
     assert seen.data_bytes == (case.folder / "bs.zip").stat().st_size
     decoder = (case.folder / DECODER).read_bytes()
     assert (seen.decoder_bytes, seen.decoder_sha224) == (len(decoder), hashlib.sha224(decoder).hexdigest())
-    assert seen.decode_seconds and seen.sandbox
+    assert seen.decode_seconds and seen.sandbox and seen.decoder_says is not None
     assert {path.name: path.read_bytes() for path in case.keep.iterdir()} == PICTURES
     table = json.loads(json.dumps(seen.to_json()))
     assert table["ok"] is True and table["findings"] == [] and table["images"] == 2
