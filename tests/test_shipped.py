@@ -18,7 +18,7 @@ from decoder.model import load_model, shipped_models
 from harness.archive import extract_zip, zip_bytes
 from harness.images import load_rgb
 from harness.msssim import Reference
-from submission.codec import DECODER, open_codec
+from submission.codec import DECODER, LearnedCodec, open_checkerboard, open_codec
 from submission.export import load_arrays, npz_bytes
 
 PHOTOGRAPHS = ("chelsea.png", "rocket.jpg")
@@ -29,8 +29,8 @@ def pixels() -> np.ndarray:
     return load_rgb(Path(data_dir) / "coffee.png")[:256, :320]
 
 
-def test_points_rise_in_rate_and_quality(pixels: np.ndarray) -> None:
-    codec = open_codec()
+@pytest.mark.parametrize("codec", [open_codec(), open_checkerboard()], ids=lambda codec: codec.name)
+def test_points_rise_in_rate_and_quality(codec: LearnedCodec, pixels: np.ndarray) -> None:
     points = codec.points()
     assert len(set(points)) == len(points) >= 16
     reference = Reference(pixels)
@@ -107,8 +107,10 @@ def bare_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "bin" / "python3"
 
 
-def test_packed_decoder_runs_with_torch_numpy_and_pillow_alone(bare_python: Path, tmp_path: Path) -> None:
-    codec = open_codec()
+@pytest.mark.parametrize("codec", [open_codec(), open_checkerboard()], ids=lambda codec: codec.name)
+def test_packed_decoder_runs_with_torch_numpy_and_pillow_alone(
+    codec: LearnedCodec, bare_python: Path, tmp_path: Path
+) -> None:
     images = {Path(name).stem: load_rgb(Path(data_dir) / name)[:200, :240] for name in PHOTOGRAPHS}
     images["tiny"] = images["chelsea"][:1, :1]
     encodings = {name: codec.encode(image, codec.points()[9]) for name, image in images.items()}
