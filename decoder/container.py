@@ -39,6 +39,8 @@ def unpack(data: bytes) -> dict[str, bytes]:
         names = table.decode().split("\n") if count else []
     except (zlib.error, UnicodeDecodeError) as error:
         raise BitstreamError(f"the data file's name table is damaged ({error})") from error
+    if not inflate.eof or inflate.unused_data:  # only at its end is its checksum compared
+        raise BitstreamError("the data file's name table is damaged (it does not end where it should)")
     position += size
     if len(set(names)) != count or len(data) < position + 4 * count:
         raise BitstreamError("the data file's tables do not fit each other")
