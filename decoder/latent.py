@@ -7,12 +7,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional
 
 from decoder.context import REACH, Context
-from decoder.fixed import ACTIVATION_BITS, ACTIVATION_MAX, LATENT_MAX, ONE, Layer, requantise, requantise_rows
+from decoder.fixed import ACTIVATION_BITS, ACTIVATION_MAX, LATENT_MAX, ONE, Layer, requantise
 
 SCALES = 64
 
@@ -39,14 +36,21 @@ class HyperNetwork:
 
     layers: list[Layer]
 
-    def __call__(self, hyper: np.ndarray, height: int, width: int) -> Tensor:
-        """Features (1, F, height, width) in units of 2^-8 from the integer hyper-latent (Z, h', w')."""
-        x = torch.from_numpy((hyper.astype(np.float64) * ONE).clip(-ACTIVATION_MAX, ACTIVATION_MAX))[None]
+    def __call__(self, hyper: np.ndarray, height: int, width: int) -> np.ndarray:
+        """Features (height, width, F) in units of 2^-8 from the integer hyper-latent (Z, h', w')."""
+        x = (hyper.transpose(1, 2, 0).astype(np.float64) * ONE).clip(-ACTIVATION_MAX, ACTIVATION_MAX)
         for number, layer in enumerate(self.layers):
-            x = requantise(layer(x)).clamp(min=0)
+            x = requantise(layer(x), low=0)
             if number in (1, 3):
-                x = functional.pixel_shuffle(x, 2)
-        return x[:, :, :height, :width]
+                x = shuffle(x)
+        return np.ascontiguousarray(x[:height, :width])
+
+
+def shuffle(x: np.ndarray) -> np.ndarray:
+    """Sub-pixel shuffle: (h, w, 4 C) to (2 h, 2 w, C)."""
+    height, width, channels = x.shape
+    blocks = x.reshape(height, width, channels // 4, 2, 2).transpose(0, 3, 1, 4, 2)
+    return blocks.reshape(2 * height, 2 * width, channels // 4)
 
 
 @dataclass
@@ -62,9 +66,9 @@ class GroupNetwork:
 
     def rows(self, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Means (n, C) in units of 2^-8 and scale indices (n, C) from first-layer sums (n, F)."""
-        x = requantise_rows(sums, low=0)
-        x = requantise_rows(x @ self.inner.matrix_t + self.inner.bias_row, low=0)
-        x = requantise_rows(x @ self.leave.matrix_t + self.leave.bias_row)
+        x = requantise(sums, low=0)
+        x = requantise(self.inner.rows(x), low=0)
+        x = requantise(self.leave.rows(x))
         scale = np.floor((x[:, self.channels :] + ONE // 2) * 2.0**-ACTIVATION_BITS)
         return x[:, : self.channels], np.clip(scale, 0, SCALES - 1).astype(np.int64)
 
@@ -88,7 +92,7 @@ def walk(networks: EntropyNetworks, hyper_channels: int, height: int, width: int
     hyper_symbols = source.hyper((hyper_channels, -(-height // 4), -(-width // 4)))
     features = networks.hyper(hyper_symbols, height, width)
     total = sum(group.channels for group in networks.groups)
-    latent = torch.zeros(1, total, height, width, dtype=torch.float64)
+    latent = np.zeros((height, width, total))
     symbols = np.zeros((total, height, width), np.int64)
     inside = (slice(REACH, REACH + height), slice(REACH, REACH + width))
     # Positions as rows, with a margin of zeros, so that a tap is a constant distance away.
@@ -96,10 +100,9 @@ def walk(networks: EntropyNetworks, hyper_channels: int, height: int, width: int
     offsets = np.array([di * padded_width + dj for di, dj in networks.context.taps])
     start = 0
     for group in networks.groups:
-        sums = group.hyper(features)
+        base = group.hyper(features)
         if group.earlier is not None:
-            sums += group.earlier(latent[:, :start])
-        base = np.ascontiguousarray(sums[0].permute(1, 2, 0).numpy())
+            base += group.earlier(latent[:, :, :start])
         channels = slice(start, start + group.channels)
         field = np.zeros(((height + 2 * REACH) * padded_width, group.channels))
         coded = np.zeros(field.shape, np.int32)
@@ -107,14 +110,13 @@ def walk(networks: EntropyNetworks, hyper_channels: int, height: int, width: int
             at = (rows + REACH) * padded_width + columns + REACH
             first = base[rows, columns]
             if sees:
-                first += field[at[:, None] + offsets].reshape(len(rows), -1) @ group.past.matrix_t
-                first += group.past.bias_row
+                first += group.past.rows(field[at[:, None] + offsets].reshape(len(rows), -1))
             mean, scale = group.rows(first)
             found = source.latent(scale, mean, rows, columns, start)
             field[at] = np.clip(found * ONE + mean, -LATENT_MAX, LATENT_MAX)
             coded[at] = found
         grid = (height + 2 * REACH, padded_width, group.channels)
-        latent[0, channels] = torch.from_numpy(field.reshape(grid)[inside]).permute(2, 0, 1)
+        latent[:, :, channels] = field.reshape(grid)[inside]
         symbols[channels] = coded.reshape(grid)[inside].transpose(2, 0, 1)
         start += group.channels
-    return latent[0].numpy(), symbols, hyper_symbols
+    return np.ascontiguousarray(latent.transpose(2, 0, 1)), symbols, hyper_symbols

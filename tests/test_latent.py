@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_model import SHAPE, small_model, small_networks
 
+from decoder import fixed
 from decoder.context import CONTEXTS, REACH, checkerboard, wavefront
 from decoder.fixed import ACTIVATION_MAX, LATENT_MAX, ONE, Layer, requantise
 from decoder.latent import walk
@@ -62,7 +63,9 @@ def requantise_int64(sums: np.ndarray, low: int = -ACTIVATION_MAX) -> np.ndarray
 
 
 def integers(layer: Layer) -> tuple[np.ndarray, np.ndarray]:
-    return layer.weight.numpy().astype(np.int64), layer.bias.numpy().astype(np.int64)
+    """Weight (out, in, k, k) and bias (out,)."""
+    weight = layer.matrix.reshape(layer.side, layer.side, -1, len(layer.bias)).transpose(3, 2, 0, 1)
+    return weight.astype(np.int64), layer.bias.astype(np.int64)
 
 
 def one_by_one(context: str, height: int, width: int) -> list[tuple[int, int]]:
@@ -170,20 +173,6 @@ def test_later_symbols_never_change_earlier_parameters(context: str) -> None:
     assert noticed > height * width  # the context is used at all
 
 
-def test_symbols_do_not_depend_on_threads() -> None:
-    model, _ = small_model()
-    hyper, latent = random_input(9, 12, 17)
-    threads = torch.get_num_threads()
-    results = []
-    try:
-        for count in (1, 2, 4):
-            torch.set_num_threads(count)
-            results.append(run(model, hyper, latent)[2])
-    finally:
-        torch.set_num_threads(threads)
-    assert all(np.array_equal(results[0], other) for other in results[1:])
-
-
 @pytest.mark.parametrize("context", list(CONTEXTS))
 def test_integer_networks_stay_close_to_the_float_ones(context: str) -> None:
     model, _ = small_model(context)
@@ -203,5 +192,18 @@ def test_layers_refuse_sums_beyond_the_exact_range() -> None:
 
 
 def test_requantise_rounds_half_up_and_clips() -> None:
-    sums = torch.tensor([8191.0, 8192.0, -8192.0, -8193.0, 2.0**60, -(2.0**60)], dtype=torch.float64)
-    assert requantise(sums).tolist() == [0, 1, 0, -1, ACTIVATION_MAX, -ACTIVATION_MAX]
+    sums = np.array([8191.0, 8192.0, -8192.0, -8193.0, 2.0**60, -(2.0**60)])
+    assert requantise(sums.copy()).tolist() == [0, 1, 0, -1, ACTIVATION_MAX, -ACTIVATION_MAX]
+    assert requantise(sums, low=0).tolist() == [0, 1, 0, 0, ACTIVATION_MAX, 0]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 999), st.integers(1, 30), st.integers(1, 30), st.sampled_from([1, 3, 5]), st.integers(1, 99))
+def test_layers_are_convolutions(seed: int, height: int, width: int, side: int, run: int) -> None:
+    rng = np.random.default_rng(seed)
+    weight, bias = rng.integers(-999, 999, (5, 3, side, side)), rng.integers(-999, 999, 5)
+    x = rng.integers(-999, 999, (3, height, width))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fixed, "RUN", run)
+        sums = Layer(weight, bias)(x.transpose(1, 2, 0).astype(np.float64))
+    assert np.array_equal(sums.transpose(2, 0, 1), convolve_int64(x, weight, bias))

@@ -24,11 +24,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from decoder import bands
+from decoder import fixed
 from decoder.bitstream import checksum
-from decoder.fixed import Layer
 from decoder.model import DEVICE, Model, shipped_models
 from submission.evidence.parameters import parameters_float32, parameters_int64
 from submission.evidence.recorded import Recorded, all_streams, load_models, record
@@ -38,14 +36,15 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Setting:
-    """How a process decodes. `band_bytes` is of `decoder.bands`; 0 stands for what it is there."""
+    """How a process decodes. `run` is of `decoder.fixed`; 0 stands for what it is there. `channels_last` is torch's
+    layout for the floats, and for the decoder, whose layout that is, the opposite one."""
 
     name: str
     threads: int = 1
     reverse: bool = False
     mkldnn: bool = True
     channels_last: bool = False
-    band_bytes: int = 0
+    run: int = 0
     int64: bool = False
     floats: bool = False
     python: str = sys.executable
@@ -57,9 +56,9 @@ SETTINGS = (
     Setting("four threads", threads=4),
     Setting("images in reverse order", reverse=True),
     Setting("mkldnn off", mkldnn=False),
-    Setting("channels last", channels_last=True),
-    Setting("bands of single rows", band_bytes=1),
-    Setting("no bands", band_bytes=1 << 60),
+    Setting("other memory layout", channels_last=True),
+    Setting("runs of 7 positions", run=7),
+    Setting("no runs", run=1 << 20),
     Setting("int64 numpy", int64=True),
 )
 CONTROLS = (
@@ -74,16 +73,15 @@ def apply(setting: Setting) -> None:
     """Settle this process. Thread numbers of the BLAS library are the environment's business."""
     torch.set_num_threads(setting.threads)
     torch.backends.mkldnn.set_flags(_enabled=setting.mkldnn)
-    if setting.band_bytes:
-        bands.BAND_BYTES = setting.band_bytes
+    if setting.run:
+        fixed.RUN = setting.run
     if setting.channels_last:
-        plain = Layer.__call__
+        plain = fixed.Layer.__call__
 
-        def channels_last(layer: Layer, x: Tensor) -> Tensor:
-            layer.weight = layer.weight.contiguous(memory_format=torch.channels_last)
-            return plain(layer, x.contiguous(memory_format=torch.channels_last))
+        def other_layout(layer: fixed.Layer, x: np.ndarray) -> np.ndarray:
+            return plain(layer, np.asfortranarray(x))
 
-        Layer.__call__ = channels_last  # type: ignore[method-assign, assignment]
+        fixed.Layer.__call__ = other_layout  # type: ignore[method-assign]
 
 
 def crc(*arrays: np.ndarray) -> int:
