@@ -81,7 +81,7 @@ def apply(setting: Setting) -> None:
         def other_layout(layer: fixed.Layer, x: np.ndarray) -> np.ndarray:
             return plain(layer, np.asfortranarray(x))
 
-        fixed.Layer.__call__ = other_layout  # type: ignore[method-assign]
+        fixed.Layer.__call__ = other_layout  # type: ignore[method-assign, assignment]
 
 
 def crc(*arrays: np.ndarray) -> int:
