@@ -6,19 +6,15 @@ import sys
 import time
 import zipfile
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-
-import torch
-from PIL import Image
+from typing import TYPE_CHECKING
 
 from decoder.container import unpack
 from decoder.errors import BitstreamError
-from decoder.image import decode_latent
-from decoder.model import Model, load_model, shipped_models
 
-MODELS: dict[int, Model] = {}
+if TYPE_CHECKING:
+    from decoder.worker import Done
 
 
 def read_payload(folder: Path, data_file: str, payload: str) -> bytes:
@@ -36,37 +32,17 @@ def read_payload(folder: Path, data_file: str, payload: str) -> bytes:
         return archive.read(payload)
 
 
-def start_worker() -> None:
-    """One thread a process: images are decoded side by side, and a network's sums do not depend on threads."""
-    torch.set_num_threads(1)
-    for number, path in shipped_models().items():
-        MODELS[number] = load_model(path.read_bytes())
+def _start() -> None:
+    # Imported by the workers alone: torch takes seconds, which this process would spend before they begin.
+    from decoder.worker import start
+
+    start()
 
 
-@dataclass(frozen=True)
-class Done:
-    """One image: seconds in entropy decoding, synthesis and PNG, or what went wrong."""
+def _decode(name: str, stream: bytes, folder: Path) -> "Done":
+    from decoder.worker import decode_to_png
 
-    seconds: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    problem: str = ""
-
-
-def decode_to_png(name: str, stream: bytes, folder: Path) -> Done:
-    """Decode one stream and write NAME.png."""
-    times = [time.perf_counter()]
-    temporary = folder / f".{os.getpid()}.part"  # with the image's name it could be longer than names may be
-    try:
-        model, parsed, latent = decode_latent(stream, MODELS)
-        times.append(time.perf_counter())
-        pixels = model.reconstruct(latent, parsed.header)
-        times.append(time.perf_counter())
-        Image.fromarray(pixels).save(temporary, "PNG", compress_level=1)
-        temporary.replace(folder / f"{name}.png")
-        times.append(time.perf_counter())
-    except (BitstreamError, MemoryError, OSError, RuntimeError) as error:  # torch's lack of memory is the last
-        temporary.unlink(missing_ok=True)
-        return Done(problem=f"{name}: {str(error) or type(error).__name__}")
-    return Done((times[1] - times[0], times[2] - times[1], times[3] - times[2]))
+    return decode_to_png(name, stream, folder)
 
 
 def main() -> int:
@@ -83,8 +59,8 @@ def main() -> int:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = max(1, min(cores, len(streams)))
     largest_first = sorted(streams, key=lambda name: -len(streams[name]))
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=start_worker) as pool:
-        jobs = [pool.submit(decode_to_png, name, streams[name], folder) for name in largest_first]
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start) as pool:
+        jobs = [pool.submit(_decode, name, streams[name], folder) for name in largest_first]
         results = [job.result() for job in jobs]
     problems = [done.problem for done in results if done.problem]
     for problem in problems:

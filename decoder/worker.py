@@ -1,0 +1,48 @@
+"""One process of `./decode`: its models, and one image after the other."""
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from decoder.errors import BitstreamError
+from decoder.image import decode_latent
+from decoder.model import Model, load_model, shipped_models
+
+MODELS: dict[int, Model] = {}
+
+
+def start() -> None:
+    """One thread a process: images are decoded side by side, and a network's sums do not depend on threads."""
+    torch.set_num_threads(1)
+    for number, path in shipped_models().items():
+        MODELS[number] = load_model(path.read_bytes())
+
+
+@dataclass(frozen=True)
+class Done:
+    """One image: seconds in entropy decoding, synthesis and PNG, or what went wrong."""
+
+    seconds: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    problem: str = ""
+
+
+def decode_to_png(name: str, stream: bytes, folder: Path) -> Done:
+    """Decode one stream and write NAME.png."""
+    times = [time.perf_counter()]
+    temporary = folder / f".{os.getpid()}.part"  # with the image's name it could be longer than names may be
+    try:
+        model, parsed, latent = decode_latent(stream, MODELS)
+        times.append(time.perf_counter())
+        pixels = model.reconstruct(latent, parsed.header)
+        times.append(time.perf_counter())
+        Image.fromarray(pixels).save(temporary, "PNG", compress_level=1)
+        temporary.replace(folder / f"{name}.png")
+        times.append(time.perf_counter())
+    except (BitstreamError, MemoryError, OSError, RuntimeError) as error:  # torch's lack of memory is the last
+        temporary.unlink(missing_ok=True)
+        return Done(problem=f"{name}: {str(error) or type(error).__name__}")
+    return Done((times[1] - times[0], times[2] - times[1], times[3] - times[2]))
