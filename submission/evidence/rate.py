@@ -45,6 +45,8 @@ def main() -> int:
     parser.add_argument("--checkpoint", type=Path, help="the training run's checkpoint, for its unrounded weights")
     options = parser.parse_args()
     models, console = load_models(), Console()
+    if not console.is_terminal:
+        console.width = 120  # a file has room for all digits
     networks = {n: load_start(options.checkpoint or Path(path.stem)) for n, path in shipped_models().items()}
     table = Table("data file", "images", "bytes", "bytes of\ninformation", "beyond\nit, %",
                   "worst, beyond\n0.2 %, bytes", "float\nnetworks", "integers\ncost, %")
