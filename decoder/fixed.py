@@ -38,11 +38,13 @@ class Layer:
         self.matrix = integers.transpose(2, 3, 1, 0).reshape(-1, len(weight)).astype(np.float64)
 
     def rows(self, x: np.ndarray) -> np.ndarray:
-        """Sums (n, out) in units of 2^-22 for n positions (n, in) of a 1x1 layer."""
+        """Sums (..., out) in units of 2^-22 for positions (..., in) of a 1x1 layer."""
         return x @ self.matrix + self.bias
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Sums (h, w, out) in units of 2^-22 of integer inputs (h, w, in) held in float64, before `requantise`."""
+        if self.side == 1:
+            return self.rows(x)
         (height, width, channels), reach = x.shape, self.side // 2
         # Positions as rows with a margin of zeros, so that a neighbour is a constant distance away. The sums in the
         # margin mean nothing and are cut off; one more row below, for the last of them to have neighbours.

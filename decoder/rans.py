@@ -31,9 +31,10 @@ def lanes_for(words: float) -> int:
 
 def plausible(lanes: int, words: int) -> bool:
     """Whether an encoder would choose so many lanes for a stream of about so many words."""
-    most = MAX_LANES if lanes == MAX_LANES else lanes + 1
-    enough = lanes == 1 or MIN_LANES <= lanes <= MAX_LANES
-    return enough and (lanes == MAX_LANES or words <= 1.25 * WORDS_PER_LANE * max(most, MIN_LANES))
+    if lanes == MAX_LANES:
+        return True
+    possible = lanes == 1 or MIN_LANES <= lanes < MAX_LANES
+    return possible and words <= 1.25 * WORDS_PER_LANE * max(lanes + 1, MIN_LANES)
 
 
 class Tables:

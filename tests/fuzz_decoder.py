@@ -37,13 +37,14 @@ from decoder.bitstream import MAX_PIXELS, MAX_SIDE, Header, Stream, least_words,
 from decoder.container import pack, unpack
 from decoder.errors import BitstreamError
 from decoder.image import decode_latent
-from decoder.model import Model, load_model, shipped_models
+from decoder.model import Model, shipped_models
 from decoder.rans import MAX_LANES, encode, plausible
 from harness.archive import extract_zip, zip_bytes
 from harness.images import load_rgb
 from harness.progress import bar
 from submission.codec import LearnedCodec
 from submission.encoder import analyse, encode_latent
+from submission.evidence.recorded import load_models
 
 MAX_SECONDS = 2.0  # of processor time: other work on the machine stretches the clock's
 MAX_MEMORY = 2 << 30
@@ -428,7 +429,7 @@ def start_worker() -> None:
     """All shipped models under a limit of memory, one thread."""
     resource.setrlimit(resource.RLIMIT_DATA, (MAX_MEMORY, MAX_MEMORY))
     torch.set_num_threads(1)
-    MODELS.update({number: load_model(path.read_bytes()) for number, path in shipped_models().items()})
+    MODELS.update(load_models())
 
 
 def run_case(corpus: Corpus, seed: int, number: int) -> Outcome:

@@ -12,16 +12,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
-from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
 from decoder.context import Context, Step
 from decoder.image import decode_latent
-from decoder.model import Model, load_model, shipped_models
-from submission.codec import WEIGHTS
-from submission.encoder import EncoderNetworks, analyse, encode_latent
+from decoder.model import Model
+from harness.images import load_rgb
+from submission.codec import open_codec
+from submission.encoder import analyse, encode_latent
 
 
 def raster(height: int, width: int) -> Iterator[Step]:
@@ -42,12 +41,10 @@ def main() -> int:
     parser.add_argument("photograph", type=Path)
     parser.add_argument("--gain", type=int, default=80, help="in sixteenths of a level, default: 80")
     options = parser.parse_args()
-    torch.set_num_threads(1)
-    path = shipped_models()[0]
-    model = load_model(path.read_bytes())
-    networks = EncoderNetworks(model, WEIGHTS / path.name)
-    pixels = np.asarray(Image.open(options.photograph).convert("RGB"))
-    analysed = analyse(networks, pixels)
+    codec = open_codec()
+    model = codec.models[codec.number]
+    pixels = load_rgb(options.photograph)
+    analysed = analyse(codec.networks, pixels)
     table = Table("order", "steps a group", "bpp", "decoding symbols")
     for column in table.columns[1:]:
         column.justify = "right"
@@ -55,7 +52,7 @@ def main() -> int:
     height, width = -(-pixels.shape[0] // 16), -(-pixels.shape[1] // 16)
     for name, steps in (("wavefront", model.entropy.context.steps), ("raster", raster)):
         ordered = in_steps(model, steps)
-        stream, _ = encode_latent(networks, ordered, analysed, options.gain)
+        stream, _ = encode_latent(codec.networks, ordered, analysed, options.gain)
         begin = time.perf_counter()
         latents.append(decode_latent(stream, {0: ordered})[2])
         seconds.append(time.perf_counter() - begin)

@@ -18,6 +18,7 @@ import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -27,7 +28,7 @@ import torch
 
 from decoder import fixed
 from decoder.bitstream import checksum
-from decoder.model import DEVICE, Model, shipped_models
+from decoder.model import DEVICE, shipped_models
 from submission.evidence.parameters import parameters_float32, parameters_int64
 from submission.evidence.recorded import Recorded, all_streams, load_models, record
 
@@ -92,13 +93,11 @@ def crc(*arrays: np.ndarray) -> int:
     return value
 
 
-def weights(model: Model) -> dict[str, np.ndarray]:
-    """The arrays of the shipped file whose shape the model has."""
-    for path in shipped_models().values():
-        with np.load(path, allow_pickle=False) as file:
-            if json.loads(file["about"].tobytes())["shape"]["context"] == model.shape.context:
-                return {name: file[name] for name in file.files if name.startswith(("hyper.", "context."))}
-    raise ValueError(f"no shipped weights with the context {model.shape.context!r}")
+@cache
+def weights(number: int) -> dict[str, np.ndarray]:
+    """The arrays of a shipped model's entropy networks."""
+    with np.load(shipped_models()[number], allow_pickle=False) as file:
+        return {name: file[name] for name in file.files if name.startswith(("hyper.", "context."))}
 
 
 def examine(data: bytes, recorded: Recorded, setting: Setting) -> dict[str, Any]:
@@ -106,7 +105,7 @@ def examine(data: bytes, recorded: Recorded, setting: Setting) -> dict[str, Any]
     shape = recorded.model.shape
     mean, scale = recorded.mean, recorded.scale
     if setting.int64 or setting.floats:
-        known = (weights(recorded.model), shape.groups, shape.context, recorded.hyper, recorded.latent)
+        known = (weights(recorded.header.model), shape.groups, shape.context, recorded.hyper, recorded.latent)
         layout = torch.channels_last if setting.channels_last else torch.contiguous_format
         mean, scale = parameters_float32(*known, layout) if setting.floats else parameters_int64(*known)
     row: dict[str, Any] = {
