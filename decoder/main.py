@@ -8,13 +8,9 @@ import zipfile
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from decoder.container import unpack
 from decoder.errors import BitstreamError
-
-if TYPE_CHECKING:
-    from decoder.worker import Done
 
 
 def read_payload(folder: Path, data_file: str, payload: str) -> bytes:
@@ -39,7 +35,7 @@ def _start() -> None:
     start()
 
 
-def _decode(name: str, stream: bytes, folder: Path) -> "Done":
+def _decode(name: str, stream: bytes, folder: Path) -> tuple[list[float], str]:
     from decoder.worker import decode_to_png
 
     return decode_to_png(name, stream, folder)
@@ -62,10 +58,10 @@ def main() -> int:
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start) as pool:
         jobs = [pool.submit(_decode, name, streams[name], folder) for name in largest_first]
         results = [job.result() for job in jobs]
-    problems = [done.problem for done in results if done.problem]
+    problems = [problem for _, problem in results if problem]
     for problem in problems:
         print(f"decode: {problem}", file=sys.stderr)
-    entropy, synthesis, png = (sum(done.seconds[part] for done in results) for part in range(3))
+    entropy, synthesis, png = (sum(seconds[part] for seconds, _ in results) for part in range(3))
     print(
         f"{len(results) - len(problems)} of {len(results)} images in {time.monotonic() - began:.1f} s by {workers} "
         f"processes: {entropy:.1f} s of entropy decoding, {synthesis:.1f} s of synthesis, {png:.1f} s of PNG"

@@ -62,7 +62,7 @@ class Block(nn.Module):
         self.reduce = nn.Conv2d(2 * channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.reduce(functional.leaky_relu(self.expand(self.spatial(x)), SLOPE))
+        return x + self.reduce(functional.leaky_relu(self.expand(self.spatial(x)), SLOPE, inplace=True))
 
 
 class GroupUnit(nn.Module):

@@ -2,7 +2,7 @@
 
 import os
 import time
-from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -22,16 +22,12 @@ def start() -> None:
         MODELS[number] = load_model(path.read_bytes())
 
 
-@dataclass(frozen=True)
-class Done:
-    """One image: seconds in entropy decoding, synthesis and PNG, or what went wrong."""
+def decode_to_png(name: str, stream: bytes, folder: Path) -> tuple[list[float], str]:
+    """Decode one stream and write NAME.png.
 
-    seconds: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    problem: str = ""
-
-
-def decode_to_png(name: str, stream: bytes, folder: Path) -> Done:
-    """Decode one stream and write NAME.png."""
+    Returns seconds in entropy decoding, synthesis and PNG, and what went wrong or nothing. No class of this module
+    is returned: to read one, the parent would import torch.
+    """
     times = [time.perf_counter()]
     temporary = folder / f".{os.getpid()}.part"  # with the image's name it could be longer than names may be
     try:
@@ -44,5 +40,5 @@ def decode_to_png(name: str, stream: bytes, folder: Path) -> Done:
         times.append(time.perf_counter())
     except (BitstreamError, MemoryError, OSError, RuntimeError) as error:  # torch's lack of memory is the last
         temporary.unlink(missing_ok=True)
-        return Done(problem=f"{name}: {str(error) or type(error).__name__}")
-    return Done((times[1] - times[0], times[2] - times[1], times[3] - times[2]))
+        return [0.0, 0.0, 0.0], f"{name}: {str(error) or type(error).__name__}"
+    return [end - begin for begin, end in pairwise(times)], ""

@@ -90,6 +90,7 @@ class Trainer:
 
     def __init__(self, recipe: Recipe, stage: str) -> None:
         self.recipe, self.hard, self.step = recipe, stage == "hard", 0
+        self.mse_first = not self.hard  # only new weights begin with the squared error
         torch.manual_seed(recipe.seed)
         self.networks = CodecNetworks(recipe.shape)
         self.networks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -109,11 +110,13 @@ class Trainer:
         for name, parameter in self.trained.items():
             for key, value in self.optimiser.state.get(parameter, {}).items():
                 tensors[f"optimiser.{name}.{key}"] = value
-        save_tensors(path, tensors, {"step": self.step, "hard": self.hard, "shape": self.recipe.shape.to_json()})
+        about = {"step": self.step, "mse_first": self.mse_first, "shape": self.recipe.shape.to_json()}
+        save_tensors(path, tensors, about)
 
     @torch.no_grad()
     def start_from(self, networks: CodecNetworks) -> None:
         """Begin with the weights of other networks of the same widths; what only one kind of context has stays."""
+        self.mse_first = False
         for name, value in networks.named_parameters():
             if name in self.average:
                 self.average[name].copy_(value)
@@ -123,7 +126,7 @@ class Trainer:
     def resume(self, path: Path) -> None:
         """Go on where a checkpoint was saved."""
         tensors, about = load_tensors(path)
-        self.step = int(about["step"])
+        self.step, self.mse_first = int(about["step"]), bool(about["mse_first"])
         for name, parameter in self.networks.named_parameters():
             parameter.copy_(tensors[f"networks.{name}"])
             self.average[name].copy_(tensors[f"average.{name}"])
@@ -143,7 +146,7 @@ class Trainer:
         bpp = (output.latent_bits + output.hyper_bits) / pixels
         similarity = msssim(output.image, image)
         mse = (output.image - image).square().mean(dim=(1, 2, 3))
-        early = 0.0 if self.hard else max(0.0, 1 - self.step / recipe.mse_steps)
+        early = max(0.0, 1 - self.step / recipe.mse_steps) if self.mse_first else 0.0
         mse_weight = recipe.mse_weight + (recipe.mse_weight_start - recipe.mse_weight) * early
         weight = recipe.lambdas()[level]
         # Levels differ in the size of their loss about as the square root of lambda: even them out.
