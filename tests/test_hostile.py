@@ -6,20 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fuzz_decoder import (
-    CROPS,
-    DAMAGED_IN_A_FILE,
-    Corpus,
-    attempt,
-    case,
-    corpus_of,
-    damaged_streams,
-    fuzz,
-    packed_problems,
-    photographs,
-    shipped_codecs,
-    with_escapes,
-)
+from damage import CROPS, Corpus, case, corpus_of, photographs, shipped_codecs, with_escapes
+from fuzz_decoder import DAMAGED_IN_A_FILE, attempt, damaged_streams, fuzz, packed_problems
 from small_model import photograph, small_model
 
 from decoder.bitstream import read_header, read_stream, write_stream

@@ -30,6 +30,14 @@ def random_calls(rng: np.random.Generator, tables: Tables, lengths: list[int]):
     return calls
 
 
+def assert_decodes(tables: Tables, coded: tuple[np.ndarray, int, int], calls) -> None:
+    """The decoder gives every call's positions and then the seal."""
+    decoder = Decoder(tables, *coded)
+    for table, positions in calls:
+        assert np.array_equal(decoder.decode(table), positions)
+    assert decoder.finish() == SEAL
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.lists(st.integers(0, 900), max_size=12))
 def test_round_trip_and_price(seed: int, lengths: list[int]) -> None:
@@ -37,10 +45,7 @@ def test_round_trip_and_price(seed: int, lengths: list[int]) -> None:
     tables = random_tables(rng, 5, 40)
     calls = random_calls(rng, tables, lengths)
     words, lanes, main = encode(tables, calls, SEAL)
-    decoder = Decoder(tables, words, lanes, main)
-    for table, positions in calls:
-        assert np.array_equal(decoder.decode(table), positions)
-    assert decoder.finish() == SEAL
+    assert_decodes(tables, (words, lanes, main), calls)
     bits = sum(float((16 - np.log2(tables.frequency[t, p])).sum()) for t, p in calls)
     assert 16 * len(words) <= bits * 1.001 + 8 * 8
 
@@ -52,10 +57,7 @@ def test_long_messages_use_many_lanes_at_little_cost(length: int) -> None:
     tables = random_tables(rng, 64, 200)
     calls = random_calls(rng, tables, [500] * length)
     words, lanes, main = encode(tables, calls, SEAL)
-    decoder = Decoder(tables, words, lanes, main)
-    for table, positions in calls:
-        assert np.array_equal(decoder.decode(table), positions)
-    assert decoder.finish() == SEAL
+    assert_decodes(tables, (words, lanes, main), calls)
     bits = sum(float((16 - np.log2(tables.frequency[t, p])).sum()) for t, p in calls)
     assert lanes == 1 if bits < 32 * 400 * 16 else lanes == min(bits // (400 * 16), 256)
     assert 2 * len(words) <= bits / 8 * 1.0015 + 10
@@ -85,10 +87,7 @@ def test_zeros_fill_up_to_the_least_words(least: int) -> None:
     calls = random_calls(rng, tables, [300] * 5)
     words, lanes, main = encode(tables, calls, SEAL, least)
     assert len(words) >= least and plausible(lanes, len(words))
-    decoder = Decoder(tables, words, lanes, main)
-    for table, positions in calls:
-        assert np.array_equal(decoder.decode(table), positions)
-    assert decoder.finish() == SEAL
+    assert_decodes(tables, (words, lanes, main), calls)
     words[-1] |= least > 1000
     if least > 1000:
         decoder = Decoder(tables, words, lanes, main)
