@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 from decoder.fixed import ONE
 from decoder.model import shipped_models
 from decoder.rans import PRECISION
+from submission.evidence.printed import figures, wide_console
 from submission.evidence.recorded import Recorded, load_models, read_data_file, record
 from submission.export import load_start
 from submission.networks import UNCODED, CodecNetworks
@@ -44,15 +44,10 @@ def main() -> int:
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="data files of this codec")
     parser.add_argument("--checkpoint", type=Path, help="the training run's checkpoint, for its unrounded weights")
     options = parser.parse_args()
-    models, console = load_models(), Console()
-    if not console.is_terminal:
-        console.width = 120  # a file has room for all digits
+    models, console = load_models(), wide_console()
     networks = {n: load_start(options.checkpoint or Path(path.stem)) for n, path in shipped_models().items()}
-    table = Table("data file", "images", "bytes", "bytes of\ninformation", "beyond\nit, %",
-                  "worst, beyond\n0.2 %, bytes", "float\nnetworks", "integers\ncost, %")
-    table.columns[0].no_wrap = True
-    for column in table.columns[1:]:
-        column.justify = "right"
+    table = figures("data file", "images", "bytes", "bytes of\ninformation", "beyond\nit, %",
+                    "worst, beyond\n0.2 %, bytes", "float\nnetworks", "integers\ncost, %")
     failed = False
     for path in options.files:
         sizes, integers, floats = [], [], []

@@ -12,8 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 from decoder.context import Context, Step
 from decoder.image import decode_latent
@@ -21,6 +19,7 @@ from decoder.model import Model
 from harness.images import load_rgb
 from submission.codec import open_codec
 from submission.encoder import analyse, encode_latent
+from submission.evidence.printed import figures, wide_console
 
 
 def raster(height: int, width: int) -> Iterator[Step]:
@@ -45,9 +44,7 @@ def main() -> int:
     model = codec.models[codec.number]
     pixels = load_rgb(options.photograph)
     analysed = analyse(codec.networks, pixels)
-    table = Table("order", "steps a group", "bpp", "decoding symbols")
-    for column in table.columns[1:]:
-        column.justify = "right"
+    table = figures("order", "steps a group", "bpp", "decoding symbols")
     seconds, latents = [], []
     height, width = -(-pixels.shape[0] // 16), -(-pixels.shape[1] // 16)
     for name, steps in (("wavefront", model.entropy.context.steps), ("raster", raster)):
@@ -60,7 +57,7 @@ def main() -> int:
                       f"{seconds[-1]:.2f} s")
     same = np.array_equal(latents[0], latents[1])
     verdict = "all equal" if same else "which differ"
-    Console().print(table, f"{pixels.size / 3e6:.2f} megapixels, {latents[0].size:,} elements, {verdict}; "
+    wide_console().print(table, f"{pixels.size / 3e6:.2f} megapixels, {latents[0].size:,} elements, {verdict}; "
                     f"raster takes {seconds[1] / seconds[0]:.1f} times as long", sep="\n")
     return int(not same)
 

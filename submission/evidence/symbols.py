@@ -169,14 +169,15 @@ def compare(options: argparse.Namespace) -> int:
     """All settings on all files, each in its process, and the tables."""
     from rich.console import Console  # which other environments need not have
     from rich.progress import Progress
-    from rich.table import Table
+
+    from submission.evidence.printed import figures, wide_console
 
     files = [path.resolve() for path in options.files]
     others = [Setting(f"torch {version(python)}", python=python) for python in options.python]
     jobs = [(setting, path) for setting in (*SETTINGS, *others) for path in files]
     jobs += [(setting, path) for setting in CONTROLS for path in files[: options.controls]]
     results: dict[Setting, dict[str, dict[str, Any]]] = {}
-    console, began = Console(), time.monotonic()
+    console, began = wide_console(), time.monotonic()
     with TemporaryDirectory() as folder, ThreadPoolExecutor(options.processes) as pool:
         os.environ["EVIDENCE_FOLDER"] = folder
         running = {pool.submit(run, path, setting): setting for setting, path in jobs}
@@ -186,10 +187,8 @@ def compare(options: argparse.Namespace) -> int:
                 results.setdefault(running[done], {}).update(done.result())
                 progress.advance(task)
         first = results[SETTINGS[0]]
-        table = Table("setting", "images", "symbols", "coded", "other symbols,\nimages",
-                      "other parameters,\nimages")
-        for column in table.columns[1:]:
-            column.justify = "right"
+        table = figures("setting", "images", "symbols", "coded", "other symbols,\nimages",
+                        "other parameters,\nimages")
         failed = 0
         for setting in (*SETTINGS, *others):
             rows = results[setting]
@@ -199,9 +198,7 @@ def compare(options: argparse.Namespace) -> int:
             counts = (len(rows), sum(r["symbols"] for r in rows.values()), sum(r["coded"] for r in rows.values()))
             table.add_row(setting.name, *(f"{count:,}" for count in counts), f"{symbols}", f"{parameters}")
         console.print(table)
-        control = Table("control, beside\nfloat32", "images", "elements", "other\ndistributions", "images\nwith any")
-        for column in control.columns[1:]:
-            column.justify = "right"
+        control = figures("control, beside\nfloat32", "images", "elements", "other\ndistributions", "images\nwith any")
         base, floats = results[CONTROLS[0]], 0
         for setting in CONTROLS[1:]:
             others_differ = [differing(base[name], row) for name, row in results[setting].items()]
