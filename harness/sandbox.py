@@ -66,12 +66,14 @@ class DecodeRun:
 
 
 def run_decoder(decoder_zip: Path, data_file: Path, workdir: Path, profile: Profile,
-                time_limit: float | None = None, level: str | None = None) -> DecodeRun:
+                time_limit: float | None = None, level: str | None = None,
+               tick: Callable[[], None] = lambda: None) -> DecodeRun:
     """Unpack a decoder beside its data in an empty folder and run it there, without arguments or input.
 
     `time_limit` is in seconds, by default the profile's, and `level` one of `levels()`, by default the
-    strongest. Nothing that the decoder started is alive afterwards. Raises ClicError for a folder in use, a
-    missing data file, an archive that `extract_zip` refuses, and one without an executable `decode`.
+    strongest. `tick` is called twice a second while the decoder runs. Nothing that the decoder started is
+    alive afterwards. Raises ClicError for a folder in use, a missing data file, an archive that `extract_zip`
+    refuses, and one without an executable `decode`.
     """
     level = level or levels()[0]
     workdir = workdir.resolve()
@@ -87,7 +89,7 @@ def run_decoder(decoder_zip: Path, data_file: Path, workdir: Path, profile: Prof
     if not (decode.is_file() and os.access(decode, os.X_OK)):
         raise ClicError(f"{decoder_zip}: no executable file 'decode' at its top level; pack one of mode 0755")
     limit = profile.seconds if time_limit is None else time_limit
-    return _run([*_box(level, workdir), "./decode"], workdir, environment, profile, limit, level)
+    return _run([*_box(level, workdir), "./decode"], workdir, environment, profile, limit, level, tick)
 
 
 @functools.cache
@@ -157,7 +159,7 @@ def _limits(cpus: int) -> Callable[[], None]:
 
 
 def _run(command: list[str], workdir: Path, environment: dict[str, str], profile: Profile,
-         time_limit: float, level: str) -> DecodeRun:
+         time_limit: float, level: str, tick: Callable[[], None]) -> DecodeRun:
     """Start the command, watch it to its end or its limits, and kill whatever is left of it."""
     not_enforced = [*_NOT_ENFORCED[level], *_ALWAYS_OPEN]
     if not _PROC.exists():
@@ -173,7 +175,7 @@ def _run(command: list[str], workdir: Path, environment: dict[str, str], profile
         return DecodeRun(126, 0.0, None, f"cannot start: {error.strerror}", level, tuple(not_enforced))
     watch = _Watch(process, f"HOME={environment['HOME']}".encode(), profile.memory_bytes, start + time_limit)
     try:
-        stopped = watch.until_end()
+        stopped = watch.until_end(tick)
         seconds = time.monotonic() - start
     finally:
         watch.kill()
@@ -195,8 +197,8 @@ class _Watch:
         self.tail = b""
         self.known: set[tuple[int, str]] = set()  # its processes so far, with their start: numbers are reused
 
-    def until_end(self) -> str:
-        """Wait; return why it has to be stopped, or "" once it ended by itself."""
+    def until_end(self, tick: Callable[[], None]) -> str:
+        """Wait, calling `tick` at every measurement; return why it has to be stopped, or "" once it ended by itself."""
         assert self.process.stdout is not None
         begin = now = measure_at = time.monotonic()
         with selectors.DefaultSelector() as selector:
@@ -208,6 +210,7 @@ class _Watch:
                 if now >= measure_at:
                     if stopped := self._measure():
                         return stopped
+                    tick()
                     measure_at = now + min(_MEASURE, _TICK + now - begin)  # often at first: some end soon
                 if selector.select(_TICK) and not self._read():
                     selector.unregister(self.process.stdout)  # it closed its output; from here on only wait

@@ -15,6 +15,7 @@ from harness.errors import ClicError
 from harness.files import write_atomic
 from harness.images import SourceImage, list_images
 from harness.profiles import Profile
+from harness.progress import bar
 from harness.sandbox import UNPACKED_RATIO, DecodeRun, run_decoder
 
 DECODER = "decoder.zip"
@@ -98,7 +99,11 @@ def verify(directory: Path, images: Path, profile: Profile, rate: str, time_limi
     if not blocking:
         with tempfile.TemporaryDirectory(prefix="clic-verify-", ignore_cleanup_errors=True) as folder:
             workdir = Path(folder).resolve() / "work"
-            run = run_decoder(decoder, data, workdir, profile, time_limit)
+            with bar(f"{rate}: decoding") as progress:
+                def count() -> None:
+                    progress(len(_pictures(workdir)), len(originals))
+
+                run = run_decoder(decoder, data, workdir, profile, time_limit, tick=count)
             other += _run_findings(run, profile, time_limit)
             pictures = _pictures(workdir)
             for original in originals:

@@ -94,6 +94,15 @@ def test_a_sound_submission(case: Case) -> None:
     assert table["ok"] is True and table["findings"] == [] and table["images"] == 2
 
 
+def test_says_how_far_the_decoder_is(
+    case: Case, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("harness.progress.PLAIN_SECONDS", 0.0)
+    case.decoder({"decode": DECODE.encode() + b"mv images/two.png .hidden; sleep 1.5; mv .hidden images/two.png\n"})
+    assert case.says() == []
+    assert "100: decoding: 50%, about " in capsys.readouterr().err
+
+
 def test_pictures_may_lie_anywhere_and_others_are_ignored(case: Case) -> None:
     case.decoder({"decode": DECODE.encode() + b"mkdir -p a/b; mv images/one.png a/b; mv images/two.png .; "
                                               b"cp two.png extra.png\n"})
