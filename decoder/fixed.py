@@ -12,8 +12,7 @@ import numpy as np
 ACTIVATION_BITS = 8
 WEIGHT_BITS = 14
 ONE = 1 << ACTIVATION_BITS
-ACTIVATION_MAX = (1 << 15) - 1
-LATENT_MAX = 1 << 20  # bound on a quantised latent in units of 2^-8
+VALUE_MAX = 1 << 20  # bound on activations and latents; much less costs escapes where blocks are bright and steps small
 EXACT = 1 << 53
 RUN = 256  # positions whose sums are made together: measured fastest of 64 ... 4,096
 
@@ -21,14 +20,14 @@ RUN = 256  # positions whose sums are made together: measured fastest of 64 ... 
 class Layer:
     """A convolution with integer weights (out, in, k, k) and bias (out,), 'same' padding with zeros, odd k.
 
-    `input_max` bounds the inputs' magnitude; `bound` is what no partial sum can exceed.
+    `bound` is what no partial sum can exceed.
     Raises ValueError where sums could reach 2^53.
     """
 
-    def __init__(self, weight: np.ndarray, bias: np.ndarray | None, input_max: int = ACTIVATION_MAX) -> None:
+    def __init__(self, weight: np.ndarray, bias: np.ndarray | None) -> None:
         integers = weight.astype(np.int64)
         bias = np.zeros(len(weight), np.int64) if bias is None else bias.astype(np.int64)
-        sums = np.abs(integers).reshape(len(weight), -1).sum(axis=1).astype(object) * input_max + np.abs(bias)
+        sums = np.abs(integers).reshape(len(weight), -1).sum(axis=1).astype(object) * VALUE_MAX + np.abs(bias)
         self.bound = int(sums.max())
         if self.bound >= EXACT:
             raise ValueError(f"a sum of this layer could reach {self.bound}, beyond the exact range of float64")
@@ -64,12 +63,12 @@ class Layer:
         return sums.reshape(height, stride, -1)[:, :width]
 
 
-def requantise(sums: np.ndarray, low: int = -ACTIVATION_MAX) -> np.ndarray:
-    """Sums in units of 2^-22 to activations in units of 2^-8, in place: rounded half up and clipped to 16 bits.
+def requantise(sums: np.ndarray, low: int = -VALUE_MAX) -> np.ndarray:
+    """Sums in units of 2^-22 to activations in units of 2^-8, in place: rounded half up and clipped.
 
     `low` is the lower limit; 0 makes it a ReLU.
     """
     sums += 2.0 ** (WEIGHT_BITS - 1)
     sums *= 2.0**-WEIGHT_BITS
     np.floor(sums, out=sums)
-    return np.clip(sums, low, ACTIVATION_MAX, out=sums)
+    return np.clip(sums, low, VALUE_MAX, out=sums)

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from decoder.context import REACH, Context
-from decoder.fixed import ACTIVATION_BITS, ACTIVATION_MAX, LATENT_MAX, ONE, Layer, requantise
+from decoder.fixed import ACTIVATION_BITS, ONE, VALUE_MAX, Layer, requantise
 
 SCALES = 64
 
@@ -38,7 +38,7 @@ class HyperNetwork:
 
     def __call__(self, hyper: np.ndarray, height: int, width: int) -> np.ndarray:
         """Features (height, width, F) in units of 2^-8 from the integer hyper-latent (Z, h', w')."""
-        x = (hyper.transpose(1, 2, 0).astype(np.float64) * ONE).clip(-ACTIVATION_MAX, ACTIVATION_MAX)
+        x = (hyper.transpose(1, 2, 0).astype(np.float64) * ONE).clip(-VALUE_MAX, VALUE_MAX)
         for number, layer in enumerate(self.layers):
             x = requantise(layer(x), low=0)
             if number in (1, 3):
@@ -113,7 +113,7 @@ def walk(networks: EntropyNetworks, hyper_channels: int, height: int, width: int
                 first += group.past.rows(field[at[:, None] + offsets].reshape(len(rows), -1))
             mean, scale = group.rows(first)
             found = source.latent(scale, mean, rows, columns, start)
-            field[at] = np.clip(found * ONE + mean, -LATENT_MAX, LATENT_MAX)
+            field[at] = np.clip(found * ONE + mean, -VALUE_MAX, VALUE_MAX)
             coded[at] = found
         grid = (height + 2 * REACH, padded_width, group.channels)
         latent[:, :, channels] = field.reshape(grid)[inside]

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from decoder.bitstream import Header
 from decoder.context import CONTEXTS
-from decoder.fixed import ACTIVATION_MAX, EXACT, LATENT_MAX, ONE, Layer
+from decoder.fixed import EXACT, ONE, Layer
 from decoder.latent import EntropyNetworks, GroupNetwork, HyperNetwork
 from decoder.networks import Shape, Synthesis
 from decoder.rans import Tables
@@ -66,8 +66,8 @@ def entropy_networks(arrays: dict[str, np.ndarray], shape: Shape) -> tuple[Entro
     """
     proof: dict[str, int] = {}
 
-    def layer(name: str, input_max: int = ACTIVATION_MAX) -> Layer:
-        loaded = Layer(arrays[f"{name}.weight"], arrays.get(f"{name}.bias"), input_max)
+    def layer(name: str) -> Layer:
+        loaded = Layer(arrays[f"{name}.weight"], arrays.get(f"{name}.bias"))
         proof[name] = loaded.bound
         return loaded
 
@@ -75,9 +75,9 @@ def entropy_networks(arrays: dict[str, np.ndarray], shape: Shape) -> tuple[Entro
     groups = []
     for index, channels in enumerate(shape.groups):
         name = f"context.{index}"
-        earlier = layer(f"{name}.earlier", LATENT_MAX) if index else None
+        earlier = layer(f"{name}.earlier") if index else None
         group = GroupNetwork(
-            channels, layer(f"{name}.hyper"), earlier, layer(f"{name}.past", LATENT_MAX),
+            channels, layer(f"{name}.hyper"), earlier, layer(f"{name}.past"),
             layer(f"{name}.inner"), layer(f"{name}.leave"),
         )
         first = group.hyper.bound + group.past.bound + (earlier.bound if earlier else 0)

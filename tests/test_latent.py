@@ -9,7 +9,7 @@ from small_model import SHAPE, small_model, small_networks
 
 from decoder import fixed
 from decoder.context import CONTEXTS, REACH, checkerboard, wavefront
-from decoder.fixed import ACTIVATION_MAX, LATENT_MAX, ONE, Layer, requantise
+from decoder.fixed import ONE, VALUE_MAX, Layer, requantise
 from decoder.latent import walk
 from decoder.model import Model
 from submission.networks import UNCODED
@@ -58,8 +58,8 @@ def convolve_int64(x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.nd
     return out
 
 
-def requantise_int64(sums: np.ndarray, low: int = -ACTIVATION_MAX) -> np.ndarray:
-    return np.clip((sums + (1 << 13)) >> 14, low, ACTIVATION_MAX)
+def requantise_int64(sums: np.ndarray, low: int = -VALUE_MAX) -> np.ndarray:
+    return np.clip((sums + (1 << 13)) >> 14, low, VALUE_MAX)
 
 
 def integers(layer: Layer) -> tuple[np.ndarray, np.ndarray]:
@@ -105,13 +105,13 @@ def symbols_int64(model: Model, hyper: np.ndarray, latent: np.ndarray) -> np.nda
                 seen = np.concatenate([window[:, di, dj] for di, dj in taps])
                 h = h + past[:, :, 0, 0] @ seen + bias
             h = requantise_int64(h, 0)
-            for layer, low in ((group.inner, 0), (group.leave, -ACTIVATION_MAX)):
+            for layer, low in ((group.inner, 0), (group.leave, -VALUE_MAX)):
                 weight, offset = integers(layer)
                 h = requantise_int64(weight[:, :, 0, 0] @ h + offset, low)
             mean, scale = h[: group.channels], np.clip((h[group.channels :] + ONE // 2) >> 8, 0, 63)
             symbol = np.rint(latent[start : start + group.channels, i, j] - mean / ONE).astype(np.int64)
             found[:, i, j] = np.where(scale > 0, symbol, 0)
-            mine[:, i, j] = np.clip(found[:, i, j] * ONE + mean, -LATENT_MAX, LATENT_MAX)
+            mine[:, i, j] = np.clip(found[:, i, j] * ONE + mean, -VALUE_MAX, VALUE_MAX)
         symbols.append(found)
         coded = np.concatenate([coded, mine])
         start += group.channels
@@ -188,13 +188,13 @@ def test_integer_networks_stay_close_to_the_float_ones(context: str) -> None:
 
 def test_layers_refuse_sums_beyond_the_exact_range() -> None:
     with pytest.raises(ValueError, match="beyond the exact range"):
-        Layer(np.full((1, 512, 1, 1), 1 << 31), None, 1 << 15)
+        Layer(np.full((1, 512, 1, 1), 1 << 26), None)
 
 
 def test_requantise_rounds_half_up_and_clips() -> None:
     sums = np.array([8191.0, 8192.0, -8192.0, -8193.0, 2.0**60, -(2.0**60)])
-    assert requantise(sums.copy()).tolist() == [0, 1, 0, -1, ACTIVATION_MAX, -ACTIVATION_MAX]
-    assert requantise(sums, low=0).tolist() == [0, 1, 0, 0, ACTIVATION_MAX, 0]
+    assert requantise(sums.copy()).tolist() == [0, 1, 0, -1, VALUE_MAX, -VALUE_MAX]
+    assert requantise(sums, low=0).tolist() == [0, 1, 0, 0, VALUE_MAX, 0]
 
 
 @settings(max_examples=60, deadline=None)

@@ -47,7 +47,7 @@ def _convolve_int64(x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.n
 
 
 def _requantise(sums: np.ndarray, low: int) -> np.ndarray:
-    return np.clip((sums + (1 << 13)) >> 14, low, 32767)
+    return np.clip((sums + (1 << 13)) >> 14, low, 1 << 20)
 
 
 def parameters_int64(arrays: Arrays, groups: tuple[int, ...], context: str, hyper: np.ndarray,
@@ -57,7 +57,7 @@ def parameters_int64(arrays: Arrays, groups: tuple[int, ...], context: str, hype
     `hyper` (Z, h', w') are symbols, `latent` (C, h, w) is the quantised latent in units of 2^-8.
     """
     height, width = latent.shape[1:]
-    x = np.clip(hyper.astype(np.int64) * 256, -32767, 32767)
+    x = np.clip(hyper.astype(np.int64) * 256, -(1 << 20), 1 << 20)
     for number in range(5):
         name = f"hyper.{number}"
         x = _requantise(_convolve_int64(x, _kernel(arrays, name, context), _bias(arrays, name)), 0)
@@ -73,7 +73,7 @@ def parameters_int64(arrays: Arrays, groups: tuple[int, ...], context: str, hype
         sums = layer("hyper", features) + _sees(context, height, width) * layer("past", known[start : start + own])
         if index:
             sums += layer("earlier", known[:start])
-        out = _requantise(layer("leave", _requantise(layer("inner", _requantise(sums, 0)), 0)), -32767)
+        out = _requantise(layer("leave", _requantise(layer("inner", _requantise(sums, 0)), 0)), -(1 << 20))
         means.append(out[:own])
         scales.append(np.clip((out[own:] + 128) >> 8, 0, 63))
         start += own
