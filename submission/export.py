@@ -28,6 +28,7 @@ from submission.networks import CONTEXT_KERNEL, INDEX_UNIT, SCALE_MIN, SCALE_STE
 
 CONTEXT_PARTS = ("hyper", "earlier", "past", "inner", "leave")
 HYPER_REACH = 64  # hyper-latents beyond are escaped
+HYPER_TAIL = 3  # tables reach so many times as far as 2^-17 of mass does: the highest gains bring values far out
 WEIGHTS = Path(__file__).parent / "weights"
 
 
@@ -54,8 +55,10 @@ def hyper_masses(networks: CodecNetworks) -> list[tuple[int, np.ndarray]]:
         mass = torch.exp2(-networks.hyper_bits(grid).double())[0, :, 0].numpy()
     result = []
     for row in mass:
-        kept = np.flatnonzero(row > 2.0**-17)
-        low, high = (kept[0], kept[-1] + 1) if len(kept) else (HYPER_REACH, HYPER_REACH + 1)
+        mode, kept = int(row.argmax()), np.flatnonzero(row > 2.0**-17)
+        below, above = mode - kept.min(initial=mode), kept.max(initial=mode) - mode
+        low = max(0, mode - HYPER_TAIL * max(1, below))
+        high = min(len(row), mode + HYPER_TAIL * max(1, above) + 1)
         result.append((int(low) - HYPER_REACH, np.append(row[low:high], max(0.0, 1 - row[low:high].sum()))))
     return result
 
