@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 Arrays = dict[str, np.ndarray]
+BOUND = 1 << 20  # of activations, in units of 2^-8
 TAPS = {
     "3d": [(i, j) for i in range(5) for j in range(5) if 5 * i + j < 12],
     "checkerboard": [(i, j) for i in range(5) for j in range(5) if (i + j) % 2],
@@ -47,7 +48,7 @@ def _convolve_int64(x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.n
 
 
 def _requantise(sums: np.ndarray, low: int) -> np.ndarray:
-    return np.clip((sums + (1 << 13)) >> 14, low, 1 << 20)
+    return np.clip((sums + (1 << 13)) >> 14, low, BOUND)
 
 
 def parameters_int64(arrays: Arrays, groups: tuple[int, ...], context: str, hyper: np.ndarray,
@@ -57,7 +58,7 @@ def parameters_int64(arrays: Arrays, groups: tuple[int, ...], context: str, hype
     `hyper` (Z, h', w') are symbols, `latent` (C, h, w) is the quantised latent in units of 2^-8.
     """
     height, width = latent.shape[1:]
-    x = np.clip(hyper.astype(np.int64) * 256, -(1 << 20), 1 << 20)
+    x = np.clip(hyper.astype(np.int64) * 256, -BOUND, BOUND)
     for number in range(5):
         name = f"hyper.{number}"
         x = _requantise(_convolve_int64(x, _kernel(arrays, name, context), _bias(arrays, name)), 0)
@@ -73,7 +74,7 @@ def parameters_int64(arrays: Arrays, groups: tuple[int, ...], context: str, hype
         sums = layer("hyper", features) + _sees(context, height, width) * layer("past", known[start : start + own])
         if index:
             sums += layer("earlier", known[:start])
-        out = _requantise(layer("leave", _requantise(layer("inner", _requantise(sums, 0)), 0)), -(1 << 20))
+        out = _requantise(layer("leave", _requantise(layer("inner", _requantise(sums, 0)), 0)), -BOUND)
         means.append(out[:own])
         scales.append(np.clip((out[own:] + 128) >> 8, 0, 63))
         start += own

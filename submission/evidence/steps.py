@@ -1,6 +1,6 @@
 """The wavefront beside raster order: the same symbols, and how many times faster.
 
-    python -m submission.evidence.steps PHOTOGRAPH [--gain G]
+    OMP_NUM_THREADS=1 python -m submission.evidence.steps PHOTOGRAPH [--gain G]
 
 Codes one photograph in either order with the 3-D context and decodes both streams, one thread as in the decoder.
 """
@@ -58,7 +58,7 @@ def main() -> int:
     same = np.array_equal(latents[0], latents[1])
     verdict = "all equal" if same else "which differ"
     wide_console().print(table, f"{pixels.size / 3e6:.2f} megapixels, {latents[0].size:,} elements, {verdict}; "
-                    f"raster takes {seconds[1] / seconds[0]:.1f} times as long", sep="\n")
+                         f"raster takes {seconds[1] / seconds[0]:.1f} times as long", sep="\n")
     return int(not same)
 
 
