@@ -24,7 +24,8 @@ test: $(SET) ## the fast tests
 test-all: $(SET) ## every test, the long ones too
 	$(BIN)/python -m pytest -m ''
 
-lint: $(SET) ## ruff and mypy
+lint: $(SET) ## formatter, linter and types, as gates
+	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 

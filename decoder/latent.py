@@ -82,8 +82,9 @@ class EntropyNetworks:
     groups: list[GroupNetwork]
 
 
-def walk(networks: EntropyNetworks, hyper_channels: int, height: int, width: int,
-         source: SymbolSource) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def walk(
+    networks: EntropyNetworks, hyper_channels: int, height: int, width: int, source: SymbolSource
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Code a latent of `height` x `width` positions.
 
     Returns the quantised latent (C, h, w) in units of 2^-8 as float64, the symbols (C, h, w) and the hyper-latent's

@@ -77,8 +77,12 @@ def entropy_networks(arrays: dict[str, np.ndarray], shape: Shape) -> tuple[Entro
         name = f"context.{index}"
         earlier = layer(f"{name}.earlier") if index else None
         group = GroupNetwork(
-            channels, layer(f"{name}.hyper"), earlier, layer(f"{name}.past"),
-            layer(f"{name}.inner"), layer(f"{name}.leave"),
+            channels,
+            layer(f"{name}.hyper"),
+            earlier,
+            layer(f"{name}.past"),
+            layer(f"{name}.inner"),
+            layer(f"{name}.leave"),
         )
         first = group.hyper.bound + group.past.bound + (earlier.bound if earlier else 0)
         if first >= EXACT:
@@ -98,10 +102,13 @@ def load_model(content: bytes) -> Model:
     if proof != about["proof"]:
         raise ValueError("the proof of exactness in the weights file is not that of its weights")
     synthesis = Synthesis(shape)
-    synthesis.load_state_dict({
-        name.removeprefix("synthesis."): torch.from_numpy(value.astype(np.float32))
-        for name, value in arrays.items() if name.startswith("synthesis.")
-    })
+    synthesis.load_state_dict(
+        {
+            name.removeprefix("synthesis."): torch.from_numpy(value.astype(np.float32))
+            for name, value in arrays.items()
+            if name.startswith("synthesis.")
+        }
+    )
     synthesis.eval().requires_grad_(False)
     synthesis.to(DEVICE)
     return Model(

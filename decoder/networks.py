@@ -105,9 +105,7 @@ class GroupSeparateAttention(nn.Module):
 
 def upsample(source: int, target: int, factor: int, kernel: int = 1) -> nn.Sequential:
     """Sub-pixel convolution: (N, source, H, W) to (N, target, factor H, factor W)."""
-    return nn.Sequential(
-        nn.Conv2d(source, target * factor**2, kernel, padding=kernel // 2), nn.PixelShuffle(factor)
-    )
+    return nn.Sequential(nn.Conv2d(source, target * factor**2, kernel, padding=kernel // 2), nn.PixelShuffle(factor))
 
 
 class Synthesis(nn.Module):

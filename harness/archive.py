@@ -19,8 +19,7 @@ _CHUNK = 1 << 20
 _DATE = (1980, 1, 1, 0, 0, 0)  # the first that the format can hold
 
 
-def zip_bytes(members: Mapping[str, bytes], executable: Collection[str] = ("decode",),
-              compress: bool = False) -> bytes:
+def zip_bytes(members: Mapping[str, bytes], executable: Collection[str] = ("decode",), compress: bool = False) -> bytes:
     """A zip that depends on its members alone: sorted, of one date, with fixed modes (0755 for `executable`).
 
     Stored, or deflated where `compress` is set; deflated bytes are the same only for the same zlib. Costs
@@ -41,8 +40,9 @@ def zip_bytes(members: Mapping[str, bytes], executable: Collection[str] = ("deco
     return buffer.getvalue()
 
 
-def write_zip(path: Path, members: Mapping[str, bytes], executable: Collection[str] = ("decode",),
-              compress: bool = False) -> None:
+def write_zip(
+    path: Path, members: Mapping[str, bytes], executable: Collection[str] = ("decode",), compress: bool = False
+) -> None:
     """Write `zip_bytes(...)` to `path`, whole or not at all."""
     write_atomic(path, zip_bytes(members, executable, compress))
 
@@ -86,8 +86,10 @@ def extract_zip(path: Path, folder: Path, max_bytes: int, max_members: int = MAX
             try:
                 _extract(archive, info, target)
             except OSError as error:
-                raise ClicError(f"{path}: member {info.filename!r} cannot be written in {folder} "
-                                f"({error.strerror}); rename it, or make room") from error
+                raise ClicError(
+                    f"{path}: member {info.filename!r} cannot be written in {folder} "
+                    f"({error.strerror}); rename it, or make room"
+                ) from error
 
 
 def is_executable(info: zipfile.ZipInfo) -> bool:
@@ -128,8 +130,9 @@ def _problems(path: Path, archive: zipfile.ZipFile, max_bytes: int, max_members:
             # A total over the limit ends the count: what comes after is not worth unpacking.
             total += _unpacked(archive, info, max_bytes - total)
         except _TooLarge:
-            found.append(f"unpacks to more than {max_bytes:,} bytes, reached at member "
-                         f"{info.orig_filename!r}; pack less")
+            found.append(
+                f"unpacks to more than {max_bytes:,} bytes, reached at member {info.orig_filename!r}; pack less"
+            )
             break
         except ClicError as error:
             found.append(str(error))
@@ -166,8 +169,9 @@ def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo, allowance: int) -
                 if size > allowance:
                     raise _TooLarge
                 if size > max(RATIO_FREE_BYTES, MAX_RATIO * info.compress_size):
-                    raise ClicError(f"member {name!r} unpacks to over {MAX_RATIO} times its packed size; "
-                                    "store it, or leave it out")
+                    raise ClicError(
+                        f"member {name!r} unpacks to over {MAX_RATIO} times its packed size; store it, or leave it out"
+                    )
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError) as error:
         raise ClicError(f"member {name!r} is damaged ({error}); pack it again") from error
     return size
@@ -195,6 +199,9 @@ def _name_problems(names: Collection[str]) -> list[str]:
             found.append(f"members {seen[key]!r} and {name!r} are duplicates, letter case aside; keep one")
         seen.setdefault(key, name)
         folders.update((str(parent), name) for parent in PurePosixPath(key).parents)
-    found += [f"member {name!r} is a file, and the folder of {folders[key]!r}; rename one"
-              for key, name in seen.items() if key in folders and not name.endswith("/")]
+    found += [
+        f"member {name!r} is a file, and the folder of {folders[key]!r}; rename one"
+        for key, name in seen.items()
+        if key in folders and not name.endswith("/")
+    ]
     return found

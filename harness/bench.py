@@ -69,11 +69,23 @@ class Format:
 
 FORMATS = (
     Format("AVIF", "AVIF", {"speed": 8}, "PIL.AvifImagePlugin", "pillow", "PIL.AvifImagePlugin.DEFAULT_MAX_THREADS"),
-    Format("HEIC", "HEIF", {"enc_params": {"preset": "ultrafast"}}, "pillow_heif.HeifImagePlugin", "pillow-heif",
-           "pillow_heif.options.DECODE_THREADS"),
+    Format(
+        "HEIC",
+        "HEIF",
+        {"enc_params": {"preset": "ultrafast"}},
+        "pillow_heif.HeifImagePlugin",
+        "pillow-heif",
+        "pillow_heif.options.DECODE_THREADS",
+    ),
     # Its lowest quality stays above 0.15 bpp on some images; effort 5 comes nearer than the faster ones.
-    Format("JPEG XL", "JXL", {"effort": 5}, "pillow_jxl.JpegXLImagePlugin", "pillow-jxl-plugin",
-           "pillow_jxl.JpegXLImagePlugin.DECODE_THREADS"),
+    Format(
+        "JPEG XL",
+        "JXL",
+        {"effort": 5},
+        "pillow_jxl.JpegXLImagePlugin",
+        "pillow-jxl-plugin",
+        "pillow_jxl.JpegXLImagePlugin.DECODE_THREADS",
+    ),
 )
 REFERENCE = FORMATS[0].name
 
@@ -102,8 +114,13 @@ class Measured:
         return self.seconds / self.megapixels
 
 
-def bench_decode(images: Sequence[SourceImage], codecs: Sequence[Codec], profile: Profile, rate: float,
-                 progress: Progress | None = None) -> list[Measured]:
+def bench_decode(
+    images: Sequence[SourceImage],
+    codecs: Sequence[Codec],
+    profile: Profile,
+    rate: float,
+    progress: Progress | None = None,
+) -> list[Measured]:
     """Code every image near `rate` bits per pixel, then time each packed decoder and each format on all of them.
 
     A format that is not installed is left out, with a line on standard error. Raises ClicError where a packed
@@ -129,8 +146,20 @@ def bench_decode(images: Sequence[SourceImage], codecs: Sequence[Codec], profile
             else:
                 decoded = _decode_packed(coder, streams, Path(folder), replace(profile, cpus=processes))
         entropy, synthesis, png = (_printed_seconds(decoded.output, part) for part in PARTS)
-        results.append(Measured(coder.name, len(images), total / 1e6, processes, 8 * decoded.bytes / total,
-                                decoded.seconds, entropy, synthesis, png, decoded.peak_memory_bytes))
+        results.append(
+            Measured(
+                coder.name,
+                len(images),
+                total / 1e6,
+                processes,
+                8 * decoded.bytes / total,
+                decoded.seconds,
+                entropy,
+                synthesis,
+                png,
+                decoded.peak_memory_bytes,
+            )
+        )
     return results
 
 
@@ -150,8 +179,10 @@ def _installed() -> list[Format]:
         if entry.is_installed():
             found.append(entry)
         else:
-            log(f"{entry.name}: left out, as Pillow cannot write it here; it comes with "
-                f"'python -m pip install -c constraints.txt {entry.package}'")
+            log(
+                f"{entry.name}: left out, as Pillow cannot write it here; it comes with "
+                f"'python -m pip install -c constraints.txt {entry.package}'"
+            )
     return found
 
 
@@ -194,8 +225,9 @@ def _decode_format(entry: Format, streams: Mapping[str, bytes], folder: Path, pr
     """The whole set by Pillow, in as many processes as a packed decoder gets, the largest streams first as there."""
     largest_first = sorted(streams.values(), key=len, reverse=True)
     begin = time.monotonic()
-    with ProcessPoolExecutor(min(processes, len(streams)), mp_context=get_context("spawn"),
-                             initializer=entry.start_worker) as pool:
+    with ProcessPoolExecutor(
+        min(processes, len(streams)), mp_context=get_context("spawn"), initializer=entry.start_worker
+    ) as pool:
         list(pool.map(_to_png, largest_first, [folder / f"{number}.png" for number in range(len(streams))]))
     return _Decoded(sum(map(len, streams.values())), time.monotonic() - begin)
 

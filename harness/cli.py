@@ -32,9 +32,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="clic", epilog="Exit status: 0, 1 (findings), 2 (could not be done).",
+        prog="clic",
+        epilog="Exit status: 0, 1 (findings), 2 (could not be done).",
         description="Enter the Challenge on Learned Image Compression: photographs in, a packed, verified "
-        "and scored submission out.")
+        "and scored submission out.",
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, text: str) -> argparse.ArgumentParser:
@@ -88,8 +90,13 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("what", choices=("decode",))
     bench.add_argument("--images", metavar="IMAGES", type=Path, help="default: the demo's photographs")
     bench.add_argument("--rate", metavar="BPP", type=_positive_float, default=0.15, help="default: 0.15")
-    bench.add_argument("--codec", metavar="NAME", nargs="+", default=["clic"],
-                       help="each one of 'clic codecs', or package.module:function; default: clic")
+    bench.add_argument(
+        "--codec",
+        metavar="NAME",
+        nargs="+",
+        default=["clic"],
+        help="each one of 'clic codecs', or package.module:function; default: clic",
+    )
     bench.add_argument("--csv", metavar="FILE", type=Path, help="write the figures there too")
     _add_profile(bench)
 
@@ -100,8 +107,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_images_and_out(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", metavar="IMAGES", type=Path, help="folder of photographs")
-    parser.add_argument("--out", metavar="DIR", type=Path, required=True,
-                        help="folder of the run; a run that was interrupted goes on there")
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        type=Path,
+        required=True,
+        help="folder of the run; a run that was interrupted goes on there",
+    )
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
@@ -115,18 +127,30 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_profile(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--profile", metavar="NAME", default="clic2021",
-                        help="the challenge's rules, by name or as a .toml file; default: clic2021")
+    parser.add_argument(
+        "--profile",
+        metavar="NAME",
+        default="clic2021",
+        help="the challenge's rules, by name or as a .toml file; default: clic2021",
+    )
 
 
 def _add_codec(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--codec", metavar="NAME", default="clic",
-                        help="one of 'clic codecs', or package.module:function; default: clic")
+    parser.add_argument(
+        "--codec",
+        metavar="NAME",
+        default="clic",
+        help="one of 'clic codecs', or package.module:function; default: clic",
+    )
 
 
 def _add_objective(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--objective", choices=("competition", "paper", "psnr"), default="competition",
-                        help="which MS-SSIM, or PSNR, the choice of points is best in; default: competition")
+    parser.add_argument(
+        "--objective",
+        choices=("competition", "paper", "psnr"),
+        default="competition",
+        help="which MS-SSIM, or PSNR, the choice of points is best in; default: competition",
+    )
 
 
 def _add_workers(parser: argparse.ArgumentParser) -> None:
@@ -134,8 +158,12 @@ def _add_workers(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_time_limit(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--time-limit", metavar="SECONDS", type=_positive_float,
-                        help="for decoding one submission; default: the profile's")
+    parser.add_argument(
+        "--time-limit",
+        metavar="SECONDS",
+        type=_positive_float,
+        help="for decoding one submission; default: the profile's",
+    )
 
 
 def _add_json(parser: argparse.ArgumentParser) -> None:
@@ -156,5 +184,3 @@ def _positive_float(text: str) -> float:
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
     return value
-
-

@@ -27,8 +27,16 @@ from harness.sweep import COLUMNS, READERS, exclusive, sweep
 from harness.verify import verify
 from leaderboard import LeaderboardError, read_leaderboard, terminal_table, write_report
 
-PHOTOGRAPHS = ("astronaut.png", "camera.png", "chelsea.png", "coffee.png", "hubble_deep_field.jpg",
-               "moon.png", "motorcycle_left.png", "rocket.jpg")
+PHOTOGRAPHS = (
+    "astronaut.png",
+    "camera.png",
+    "chelsea.png",
+    "coffee.png",
+    "hubble_deep_field.jpg",
+    "moon.png",
+    "motorcycle_left.png",
+    "rocket.jpg",
+)
 
 
 def run(options: Namespace) -> int:
@@ -48,16 +56,26 @@ def read_candidates(path: Path, typed_points: bool = False) -> pd.DataFrame:
     missing = {name: ["", "nan"] for name in READERS if READERS[name] is float}
     try:
         # An image may be called 007 or nan: nothing but numbers can be missing.
-        return pd.read_csv(path, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values=missing,
-                           float_precision="round_trip")
+        return pd.read_csv(
+            path, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values=missing, float_precision="round_trip"
+        )
     except (OSError, ValueError) as error:
         raise ClicError(f"{path}: no table of candidates ({error}); give a candidates.csv") from error
 
 
 def _submit(options: Namespace) -> int:
     profile = load_profile(options.profile)
-    result = submit(options.images, options.out, profile, options.rates or profile.rates, options.codec,
-                    options.team, options.objective, options.time_limit, options.workers)
+    result = submit(
+        options.images,
+        options.out,
+        profile,
+        options.rates or profile.rates,
+        options.codec,
+        options.team,
+        options.objective,
+        options.time_limit,
+        options.workers,
+    )
     if result.passed:
         Console().print(terminal_table(read_leaderboard(options.out / "leaderboard.csv")))
     for rate, findings in result.rejected.items():
@@ -71,8 +89,10 @@ def write_photographs(folder: Path) -> None:
         try:
             content = resources.files("skimage").joinpath("data", name).read_bytes()
         except (ModuleNotFoundError, FileNotFoundError) as error:
-            raise ClicError(f"{name}: not in this installation of scikit-image; install it anew, or "
-                            "run 'clic submit' on photographs of your own") from error
+            raise ClicError(
+                f"{name}: not in this installation of scikit-image; install it anew, or "
+                "run 'clic submit' on photographs of your own"
+            ) from error
         write_atomic(folder / name, content)
 
 
@@ -94,13 +114,17 @@ def _select(options: Namespace) -> int:
     candidates = read_candidates(options.candidates, typed_points=True)
     chosen = select(candidates, options.budget, options.objective)
     if options.json:
-        print(as_json({"points": chosen.points, "bytes": chosen.bytes, "score": chosen.score,
-                       "bound": chosen.bound}), end="")
+        print(
+            as_json({"points": chosen.points, "bytes": chosen.bytes, "score": chosen.score, "bound": chosen.bound}),
+            end="",
+        )
         return 0
     for image, point in chosen.points.items():
         print(f"{image}\t{point}")
-    log(f"{chosen.bytes} of {chosen.budget} bytes, {options.objective} {chosen.score:.6f}, "
-        f"at most {chosen.bound:.6f} is possible")
+    log(
+        f"{chosen.bytes} of {chosen.budget} bytes, {options.objective} {chosen.score:.6f}, "
+        f"at most {chosen.bound:.6f} is possible"
+    )
     return 0
 
 
@@ -115,8 +139,9 @@ def _pack(options: Namespace) -> int:
     [rate] = rate_names([options.rate])
     folder = options.out / rate
     with exclusive(options.out):
-        packed = pack(candidates, codec, options.candidates.parent / "streams", profile, rate, folder,
-                      options.objective)
+        packed = pack(
+            candidates, codec, options.candidates.parent / "streams", profile, rate, folder, options.objective
+        )
     log(f"{rate}: {packed.bytes} of {packed.budget} bytes, {options.objective} {packed.score:.6f}")
     print(folder)
     return 0
@@ -130,9 +155,11 @@ def _verify(options: Namespace) -> int:
     else:
         for finding in found.findings:
             print(f"- {finding}".replace("\n", "\\n"))
-        log(f"{options.directory}: {len(found.findings)} findings; {found.images} images decoded; "
+        log(
+            f"{options.directory}: {len(found.findings)} findings; {found.images} images decoded; "
             f"data {found.data_bytes} of {found.budget_bytes} bytes; sandbox {found.sandbox or 'not reached'}"
-            + (f", which leaves open: {', '.join(found.not_enforced)}" if found.not_enforced else ""))
+            + (f", which leaves open: {', '.join(found.not_enforced)}" if found.not_enforced else "")
+        )
     return 0 if found.ok else 1
 
 
@@ -174,20 +201,31 @@ def _bench(options: Namespace) -> int:
 def _bench_table(results: Sequence[Measured], rate: float) -> Table:
     """Every decoder a row, 80 columns wide; what a decoder does not print is blank."""
     first = results[0]
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0), caption_justify="left",
-                  caption=f"{first.images} images, {first.megapixels:.1f} megapixels, each coded near {rate:g} bpp; "
-                  f"{first.processes} processes. Process start and PNG writing are in the seconds; entropy decoding, "
-                  "synthesis and PNG are sums over the processes.")
+    table = Table(
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+        caption_justify="left",
+        caption=f"{first.images} images, {first.megapixels:.1f} megapixels, each coded near {rate:g} bpp; "
+        f"{first.processes} processes. Process start and PNG writing are in the seconds; entropy decoding, "
+        "synthesis and PNG are sums over the processes.",
+    )
     table.add_column("decoder")
     for heading in ("bpp", "s", "s/MP", f"times\n{REFERENCE}", "entropy\ns", "synthesis\ns", "PNG\ns", "peak\nMB"):
         table.add_column(heading, justify="right", no_wrap=True)
     reference = {result.decoder: result.seconds for result in results}.get(REFERENCE)
     for result in results:
         parts = (result.entropy_seconds, result.synthesis_seconds, result.png_seconds)
-        table.add_row(Text(result.decoder), f"{result.bpp:.3f}", f"{result.seconds:.2f}",
-                      f"{result.seconds_per_megapixel:.3f}", f"{result.seconds / reference:.1f}" if reference else "",
-                      *("" if part is None else f"{part:.1f}" for part in parts),
-                      f"{result.peak_memory_bytes / 1e6:.0f}" if result.peak_memory_bytes else "")
+        table.add_row(
+            Text(result.decoder),
+            f"{result.bpp:.3f}",
+            f"{result.seconds:.2f}",
+            f"{result.seconds_per_megapixel:.3f}",
+            f"{result.seconds / reference:.1f}" if reference else "",
+            *("" if part is None else f"{part:.1f}" for part in parts),
+            f"{result.peak_memory_bytes / 1e6:.0f}" if result.peak_memory_bytes else "",
+        )
     return table
 
 
@@ -198,6 +236,14 @@ def _codecs(options: Namespace) -> int:
 
 
 COMMANDS: Mapping[str, Callable[[Namespace], int]] = {
-    "submit": _submit, "demo": _demo, "encode": _encode, "select": _select, "pack": _pack, "verify": _verify,
-    "score": _score, "report": _report, "codecs": _codecs, "bench": _bench,
+    "submit": _submit,
+    "demo": _demo,
+    "encode": _encode,
+    "select": _select,
+    "pack": _pack,
+    "verify": _verify,
+    "score": _score,
+    "report": _report,
+    "codecs": _codecs,
+    "bench": _bench,
 }

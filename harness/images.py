@@ -63,8 +63,10 @@ def list_images(folder: Path) -> list[SourceImage]:
         except (OSError, ValueError, Image.DecompressionBombError) as error:
             raise ClicError(f"{path}: not a readable image ({error}); remove or replace it") from error
         if path.stem in images:
-            raise ClicError(f"{path}: {images[path.stem].path.name} has the same name without its ending, and both "
-                            f"would decode to {path.stem}.png; rename one")
+            raise ClicError(
+                f"{path}: {images[path.stem].path.name} has the same name without its ending, and both "
+                f"would decode to {path.stem}.png; rename one"
+            )
         images[path.stem] = source
     if not images:
         raise ClicError(f"{folder}: no images; expected files ending in {', '.join(sorted(ENDINGS))}")

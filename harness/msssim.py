@@ -61,8 +61,9 @@ class Reference:
         _check(decoded, "the decoded image")
         if decoded.shape != self._shape:
             (height, width), (rows, columns) = decoded.shape[:2], self._shape[:2]
-            raise ClicError(f"the decoded image is {width}x{height}, the original {columns}x{rows}; "
-                            f"decode to the original's size")
+            raise ClicError(
+                f"the decoded image is {width}x{height}, the original {columns}x{rows}; decode to the original's size"
+            )
         planes = _planes(decoded)
         original = self._levels[0][0].planes
         # channel by channel for memory; whole numbers below 2^53 are added exactly
@@ -87,8 +88,9 @@ class _Level:
         self.planes, self.last = planes, last
         height, width = planes.shape[1:]
         self.taps = min(TAPS, height, width)
-        self.bands = [_band(self.taps, min(block, side - self.taps + 1))
-                      for block, side in ((ROWS, height), (COLUMNS, width))]
+        self.bands = [
+            _band(self.taps, min(block, side - self.taps + 1)) for block, side in ((ROWS, height), (COLUMNS, width))
+        ]
         self.mean = np.empty((3, height - self.taps + 1, width - self.taps + 1))
         self.variance = np.empty_like(self.mean)
         for strip, rows in self._strips():
@@ -177,6 +179,9 @@ def _filter(maps: np.ndarray, vertical: np.ndarray, horizontal: np.ndarray) -> n
     out = np.empty((count * rows, columns))
     for left in range(0, columns, COLUMNS):
         block = min(COLUMNS, columns - left)
-        np.matmul(tall[:, left : left + block + margin], horizontal[:block, : block + margin].T,
-                  out=out[:, left : left + block])
+        np.matmul(
+            tall[:, left : left + block + margin],
+            horizontal[:block, : block + margin].T,
+            out=out[:, left : left + block],
+        )
     return out.reshape(count, rows, columns)

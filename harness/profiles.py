@@ -80,8 +80,9 @@ def _locate(name: str, beside: Path) -> Path:
     """The file of a known name, or of a path relative to `beside`."""
     path = beside / name if name.endswith(".toml") else RULES / f"{name}.toml"
     if not path.is_file() or (not name.endswith(".toml") and name not in profile_names()):
-        raise ClicError(f"profile {name!r}: not found; give one of {', '.join(profile_names())}, "
-                        "or the path of a .toml file")
+        raise ClicError(
+            f"profile {name!r}: not found; give one of {', '.join(profile_names())}, or the path of a .toml file"
+        )
     return path
 
 
@@ -118,7 +119,8 @@ def _allowed(kind: Any) -> str:
     if get_origin(kind) is Literal:
         return "one of " + ", ".join(f'"{choice}"' for choice in get_args(kind))
     return {int: "a whole number above 0", str: "a text that is not empty"}.get(
-        kind, 'a list of different rates in bits per pixel, as texts such as "0.15"')
+        kind, 'a list of different rates in bits per pixel, as texts such as "0.15"'
+    )
 
 
 def _value(path: Path, key: str, value: Any, kind: Any) -> Any:
@@ -154,10 +156,11 @@ def _check_names(path: Path, profile: Profile) -> None:
     """The rules that concern the names of files, which end up in commands and archives."""
     for key in ("data_file", "payload", "images_folder"):
         name = getattr(profile, key)
-        if not (name.isascii() and name.isprintable()) or set(name) & set('/\\ "\'') or name in (".", ".."):
+        if not (name.isascii() and name.isprintable()) or set(name) & set("/\\ \"'") or name in (".", ".."):
             raise _wrong(path, key, name, "a plain file name: ASCII, no slashes, spaces or quotes")
     if profile.data_file in ("decode", "decoder.zip"):
         raise _wrong(path, "data_file", profile.data_file, "another name than the decoder's")
     if profile.container == "raw" and profile.payload != profile.data_file:
-        raise _wrong(path, "payload", profile.payload, f'"{profile.data_file}", the data file itself, where '
-                                                       'container is "raw"')
+        raise _wrong(
+            path, "payload", profile.payload, f'"{profile.data_file}", the data file itself, where container is "raw"'
+        )

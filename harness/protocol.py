@@ -70,9 +70,10 @@ def load_codec(name: str) -> Codec:
             try:
                 make: Callable[[], Codec] = entry.load()
             except (ImportError, AttributeError) as error:
-                raise ClicError(f"codec {name!r} cannot be loaded ({type(error).__name__}: {error}); "
-                                "is its package installed and on the path?") from error
+                raise ClicError(
+                    f"codec {name!r} cannot be loaded ({type(error).__name__}: {error}); "
+                    "is its package installed and on the path?"
+                ) from error
             return make()
     known = ", ".join(codec_names()) or "none"
-    raise ClicError(f"codec {name!r} is not installed (installed: {known}); "
-                    "see 'Bring your own codec' in README.md")
+    raise ClicError(f"codec {name!r} is not installed (installed: {known}); see 'Bring your own codec' in README.md")

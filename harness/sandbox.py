@@ -43,8 +43,7 @@ _NOT_ENFORCED = {
     "namespaces": ("reads and writes outside the folder",),
     "limits": ("network", "reads and writes outside the folder", "own process space"),
 }
-_UNSHARE = ["unshare", "--user", "--map-root-user", "--net", "--pid", "--fork", "--kill-child",
-            "--mount-proc"]
+_UNSHARE = ["unshare", "--user", "--map-root-user", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
 
 
 @dataclass(frozen=True)
@@ -65,9 +64,15 @@ class DecodeRun:
     stopped: str = ""
 
 
-def run_decoder(decoder_zip: Path, data_file: Path, workdir: Path, profile: Profile,
-                time_limit: float | None = None, level: str | None = None,
-               tick: Callable[[], None] = lambda: None) -> DecodeRun:
+def run_decoder(
+    decoder_zip: Path,
+    data_file: Path,
+    workdir: Path,
+    profile: Profile,
+    time_limit: float | None = None,
+    level: str | None = None,
+    tick: Callable[[], None] = lambda: None,
+) -> DecodeRun:
     """Unpack a decoder beside its data in an empty folder and run it there, without arguments or input.
 
     `time_limit` is in seconds, by default the profile's, and `level` one of `levels()`, by default the
@@ -100,8 +105,13 @@ def levels() -> tuple[str, ...]:
 
 def _works(level: str) -> bool:
     try:
-        done = subprocess.run([*_box(level, Path(tempfile.gettempdir())), "true"], check=False, timeout=10,
-                              stdin=subprocess.DEVNULL, capture_output=True)
+        done = subprocess.run(
+            [*_box(level, Path(tempfile.gettempdir())), "true"],
+            check=False,
+            timeout=10,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+        )
     except (OSError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 0
@@ -116,10 +126,26 @@ def _box(level: str, workdir: Path) -> list[str]:
     # The system and Python alone: neither the originals nor this project's source can be read from inside.
     system = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/opt", "/nix"]
     seen = [path for path in [*system, sys.base_prefix, sys.prefix] if Path(path).exists()]
-    return ["bwrap", "--unshare-all", "--die-with-parent",
-            "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp",
-            *(word for path in seen for word in ("--ro-bind", path, path)),
-            "--bind", str(workdir), str(workdir), "--remount-ro", "/", "--chdir", str(workdir), "--"]
+    return [
+        "bwrap",
+        "--unshare-all",
+        "--die-with-parent",
+        "--dev",
+        "/dev",
+        "--proc",
+        "/proc",
+        "--tmpfs",
+        "/tmp",
+        *(word for path in seen for word in ("--ro-bind", path, path)),
+        "--bind",
+        str(workdir),
+        str(workdir),
+        "--remount-ro",
+        "/",
+        "--chdir",
+        str(workdir),
+        "--",
+    ]
 
 
 def _environment(workdir: Path) -> dict[str, str]:
@@ -158,8 +184,15 @@ def _limits(cpus: int) -> Callable[[], None]:
     return apply
 
 
-def _run(command: list[str], workdir: Path, environment: dict[str, str], profile: Profile,
-         time_limit: float, level: str, tick: Callable[[], None]) -> DecodeRun:
+def _run(
+    command: list[str],
+    workdir: Path,
+    environment: dict[str, str],
+    profile: Profile,
+    time_limit: float,
+    level: str,
+    tick: Callable[[], None],
+) -> DecodeRun:
     """Start the command, watch it to its end or its limits, and kill whatever is left of it."""
     not_enforced = [*_NOT_ENFORCED[level], *_ALWAYS_OPEN]
     if not _PROC.exists():
@@ -168,9 +201,16 @@ def _run(command: list[str], workdir: Path, environment: dict[str, str], profile
         not_enforced.append("processor count")
     start = time.monotonic()
     try:
-        process = subprocess.Popen(command, cwd=workdir, env=environment, stdin=subprocess.DEVNULL,
-                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-                                   preexec_fn=_limits(profile.cpus))
+        process = subprocess.Popen(
+            command,
+            cwd=workdir,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=_limits(profile.cpus),
+        )
     except OSError as error:  # without a box: no interpreter of that name, or no program at all
         return DecodeRun(126, 0.0, None, f"cannot start: {error.strerror}", level, tuple(not_enforced))
     watch = _Watch(process, f"HOME={environment['HOME']}".encode(), profile.memory_bytes, start + time_limit)
@@ -179,15 +219,21 @@ def _run(command: list[str], workdir: Path, environment: dict[str, str], profile
         seconds = time.monotonic() - start
     finally:
         watch.kill()
-    return DecodeRun(process.returncode, seconds, watch.peak, watch.tail.decode(errors="replace"), level,
-                     tuple(not_enforced), stopped)
+    return DecodeRun(
+        process.returncode,
+        seconds,
+        watch.peak,
+        watch.tail.decode(errors="replace"),
+        level,
+        tuple(not_enforced),
+        stopped,
+    )
 
 
 class _Watch:
     """A started decoder: what it printed last, its highest memory in bytes, and all of its processes."""
 
-    def __init__(self, process: subprocess.Popen[bytes], mark: bytes, memory_bytes: int,
-                 deadline: float) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], mark: bytes, memory_bytes: int, deadline: float) -> None:
         """`mark` is an environment entry that no other process has; `deadline` is in time.monotonic()."""
         self.process = process
         self.mark = mark
@@ -274,8 +320,7 @@ class _Watch:
                 continue
             pid = int(entry.name)
             parents[pid], started[pid] = int(parent), more[15]  # field 22, the time of its start
-            if ((pid, started[pid]) in self.known or int(session) == self.process.pid
-                    or self._is_marked(entry)):
+            if (pid, started[pid]) in self.known or int(session) == self.process.pid or self._is_marked(entry):
                 own.add(pid)
         for pid in parents:
             line = [pid]

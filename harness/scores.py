@@ -52,8 +52,7 @@ def aggregate(table: pd.DataFrame) -> SetScore:
     )
 
 
-def score_folders(originals: Path, decoded: Path,
-                  progress: Callable[[int, int], None] | None = None) -> pd.DataFrame:
+def score_folders(originals: Path, decoded: Path, progress: Callable[[int, int], None] | None = None) -> pd.DataFrame:
     """Score NAME.png of `decoded` against NAME.* of `originals`, for every original.
 
     Gives a row per image, `image,width,height,msssim_competition,msssim_paper,mse,psnr`; other files of
@@ -63,19 +62,22 @@ def score_folders(originals: Path, decoded: Path,
     sources = list_images(originals)
     missing = [f"{source.name}.png" for source in sources if not (decoded / f"{source.name}.png").is_file()]
     if missing:
-        raise ClicError(f"{decoded}: {len(missing)} of {len(sources)} decoded images missing, the first is "
-                        f"{missing[0]}; decode every original into this folder, as its name with .png")
+        raise ClicError(
+            f"{decoded}: {len(missing)} of {len(sources)} decoded images missing, the first is "
+            f"{missing[0]}; decode every original into this folder, as its name with .png"
+        )
     rows = []
     for done, source in enumerate(sources, start=1):
         path = decoded / f"{source.name}.png"
         pixels = load_rgb(path)
         height, width = pixels.shape[:2]
         if (width, height) != (source.width, source.height):
-            raise ClicError(f"{path}: {width}x{height}, but {source.path.name} is "
-                            f"{source.width}x{source.height}; decode to the original's size")
+            raise ClicError(
+                f"{path}: {width}x{height}, but {source.path.name} is "
+                f"{source.width}x{source.height}; decode to the original's size"
+            )
         score = Reference(load_rgb(source.path)).score(pixels)
-        rows.append({"image": source.name, "width": width, "height": height, **vars(score),
-                     "psnr": psnr(score.mse)})
+        rows.append({"image": source.name, "width": width, "height": height, **vars(score), "psnr": psnr(score.mse)})
         if progress:
             progress(done, len(sources))
     return pd.DataFrame(rows)

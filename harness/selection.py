@@ -54,8 +54,14 @@ class _Options:
     value: np.ndarray
 
 
-def select(candidates: pd.DataFrame, budget: int, objective: str = "competition", *, overhead: int = 0,
-           images: Iterable[str] | None = None) -> Selection:
+def select(
+    candidates: pd.DataFrame,
+    budget: int,
+    objective: str = "competition",
+    *,
+    overhead: int = 0,
+    images: Iterable[str] | None = None,
+) -> Selection:
     """The best choice of one of its candidates for every image, with `overhead` + sum of bytes <= `budget`.
 
     `candidates` has a row per image and point with at least COLUMNS. Objectives: "competition" and "paper"
@@ -67,13 +73,17 @@ def select(candidates: pd.DataFrame, budget: int, objective: str = "competition"
     candidates = candidates.reset_index(drop=True)
     value = _values(candidates, objective)
     size = candidates["bytes"].to_numpy(np.int64)
-    options = {str(image): _worth_choosing(rows, size[rows], value[rows])
-               for image, rows in sorted(candidates.groupby("image").indices.items())}
+    options = {
+        str(image): _worth_choosing(rows, size[rows], value[rows])
+        for image, rows in sorted(candidates.groupby("image").indices.items())
+    }
     smallest = overhead + sum(int(option.bytes[0]) for option in options.values())
     if smallest > budget:
         pixels = (candidates["width"] * candidates["height"]).groupby(candidates["image"]).first().sum()
-        raise ClicError(f"the smallest choice takes {smallest} bytes ({8 * smallest / pixels:.4f} bits per "
-                        f"pixel), the budget is {budget}; add candidates of a lower rate or raise the budget")
+        raise ClicError(
+            f"the smallest choice takes {smallest} bytes ({8 * smallest / pixels:.4f} bits per "
+            f"pixel), the budget is {budget}; add candidates of a lower rate or raise the budget"
+        )
     choice, bound = _solve(list(options.values()), budget - overhead)
     rows = [int(option.rows[index]) for option, index in zip(options.values(), choice, strict=True)]
     score = math.fsum(value[rows])
@@ -81,8 +91,14 @@ def select(candidates: pd.DataFrame, budget: int, objective: str = "competition"
     if objective == "psnr":
         score, bound = psnr(max(0.0, -score)), psnr(max(0.0, -bound))
     points = candidates["point"].tolist()
-    return Selection({image: points[row] for image, row in zip(options, rows, strict=True)},
-                     overhead + int(size[rows].sum()), score, bound, objective, budget)
+    return Selection(
+        {image: points[row] for image, row in zip(options, rows, strict=True)},
+        overhead + int(size[rows].sum()),
+        score,
+        bound,
+        objective,
+        budget,
+    )
 
 
 def _check(candidates: pd.DataFrame, objective: str, images: Iterable[str] | None) -> None:
@@ -100,21 +116,25 @@ def _check(candidates: pd.DataFrame, objective: str, images: Iterable[str] | Non
     shapes = candidates.groupby("image")[["width", "height"]].transform("nunique")
     faults = {
         "image or point is empty; sweep anew": candidates[["image", "point"]].isna().any(axis=1),
-        "bytes, width and height must be whole numbers above 0; sweep anew":
-            ~((sizes >= 1) & (sizes % 1 == 0)).all(axis=1),
+        "bytes, width and height must be whole numbers above 0; sweep anew": ~((sizes >= 1) & (sizes % 1 == 0)).all(
+            axis=1
+        ),
         "this point stands there twice; leave one": candidates.duplicated(["image", "point"]),
         "width or height differs from the image's other points; sweep anew": (shapes > 1).any(axis=1),
     }
     if objective == "psnr":
         faults["mse is no number from 0 to 65025; sweep anew"] = ~candidates["mse"].between(0, 255**2)
     if objective == "paper":
-        faults["too small for the paper's MS-SSIM, which needs both sides over 160; select by competition or "
-               "psnr, or leave the image out"] = candidates["msssim_paper"].isna()
+        faults[
+            "too small for the paper's MS-SSIM, which needs both sides over 160; select by competition or "
+            "psnr, or leave the image out"
+        ] = candidates["msssim_paper"].isna()
     for fault, rows in faults.items():
         if rows.any():
             row = candidates[rows].iloc[0]
-            raise ClicError(f"candidates: image {row['image']} ({row['width']}x{row['height']}), "
-                            f"point {row['point']}: {fault}")
+            raise ClicError(
+                f"candidates: image {row['image']} ({row['width']}x{row['height']}), point {row['point']}: {fault}"
+            )
 
 
 def _values(candidates: pd.DataFrame, objective: str) -> np.ndarray:
@@ -167,8 +187,7 @@ def _greedy(options: list[_Options], budget: int) -> tuple[list[int], float]:
 
     The price is the slope of the first step that does not fit, 0 where all do.
     """
-    steps = sorted((-rise, image, index)
-                   for image, option in enumerate(options) for rise, index in _hull(option))
+    steps = sorted((-rise, image, index) for image, option in enumerate(options) for rise, index in _hull(option))
     choice, slope, stuck = [0] * len(options), 0.0, set()
     left = budget - sum(int(option.bytes[0]) for option in options)
 
@@ -183,9 +202,12 @@ def _greedy(options: list[_Options], budget: int) -> tuple[list[int], float]:
             left -= more(image, index)
             choice[image] = index
     while True:
-        gains = [(option.value[index] - option.value[choice[image]], image, index)
-                 for image, option in enumerate(options)
-                 for index in range(choice[image] + 1, len(option.rows)) if more(image, index) <= left]
+        gains = [
+            (option.value[index] - option.value[choice[image]], image, index)
+            for image, option in enumerate(options)
+            for index in range(choice[image] + 1, len(option.rows))
+            if more(image, index) <= left
+        ]
         if not gains:
             return choice, slope
         _, image, index = max(gains)
@@ -207,15 +229,18 @@ def _hull(option: _Options) -> list[tuple[float, int]]:
     return corners[1:]
 
 
-def _search(options: list[_Options], losses: list[np.ndarray], budget: int, slope: float,
-            limit: float) -> tuple[list[int] | None, bool]:
+def _search(
+    options: list[_Options], losses: list[np.ndarray], budget: int, slope: float, limit: float
+) -> tuple[list[int] | None, bool]:
     """The best choice of those with a loss up to `limit`, if any fits; and whether none was left out."""
     # float sums of losses may come out an ulp too large
     limit *= 1 + 1e-9
     # alternating by the number of points in question gives halves of similar size
     order = sorted(range(len(options)), key=lambda image: (-int((losses[image] <= limit).sum()), image))
-    left, right = (_Half([options[image] for image in part], [losses[image] for image in part], slope, limit)
-                   for part in (order[0::2], order[1::2]))
+    left, right = (
+        _Half([options[image] for image in part], [losses[image] for image in part], slope, limit)
+        for part in (order[0::2], order[1::2])
+    )
     # states are sorted by bytes and value, so the best partner is the largest that fits
     partner = np.searchsorted(right.bytes, budget - left.bytes, side="right") - 1
     fits = np.flatnonzero(partner >= 0)

@@ -43,9 +43,17 @@ class Submission:
     rejected: Mapping[str, Sequence[str]]
 
 
-def submit(images_folder: Path, out: Path, profile: Profile, rates: Sequence[str], codec_name: str,
-           team: str | None = None, objective: str = "competition", time_limit: float | None = None,
-           workers: int | None = None) -> Submission:
+def submit(
+    images_folder: Path,
+    out: Path,
+    profile: Profile,
+    rates: Sequence[str],
+    codec_name: str,
+    team: str | None = None,
+    objective: str = "competition",
+    time_limit: float | None = None,
+    workers: int | None = None,
+) -> Submission:
     """Sweep, select, pack, verify, score and report; docs/architecture.md lists the files in `out`.
 
     `team` defaults to the codec's name; `time_limit` is in seconds, for decoding one rate. Raises ClicError
@@ -73,8 +81,10 @@ def submit(images_folder: Path, out: Path, profile: Profile, rates: Sequence[str
         for rate in names:
             folder = out / rate
             selection = pack(candidates, codec, out / "streams", profile, rate, folder, objective)
-            log(f"{rate}: packed {selection.bytes} of {selection.budget} bytes, {objective} "
-                f"{selection.score:.5f} (at most {selection.bound:.5f} is possible)")
+            log(
+                f"{rate}: packed {selection.bytes} of {selection.budget} bytes, {objective} "
+                f"{selection.score:.5f} (at most {selection.bound:.5f} is possible)"
+            )
             chosen = chosen_rows(candidates, selection)
             record = _decode(folder, images_folder, profile, rate, time_limit, chosen, recorded.get(rate))
             log(f"{rate}: {DECODER} SHA-224 {record['verification']['decoder_sha224']}")
@@ -82,8 +92,10 @@ def submit(images_folder: Path, out: Path, profile: Profile, rates: Sequence[str
             write_atomic(out / "run.json", as_json(run).encode())
             if record["verification"]["ok"]:
                 digest = reconstruction_sha256(folder / profile.images_folder, chosen)
-                log(f"{rate}: {len(chosen)}/{len(images)} images equal to the encoder's reconstruction "
-                    f"(sha256 {digest})")
+                log(
+                    f"{rate}: {len(chosen)}/{len(images)} images equal to the encoder's reconstruction "
+                    f"(sha256 {digest})"
+                )
                 tables[rate] = _scored(chosen, rate)
             else:
                 rejected[rate] = record["findings"]
@@ -108,24 +120,33 @@ def rate_names(rates: Sequence[str]) -> list[str]:
     return list(names.values())
 
 
-def pack(candidates: pd.DataFrame, codec: Codec, streams: Path, profile: Profile, rate: str, folder: Path,
-         objective: str = "competition") -> Selection:
+def pack(
+    candidates: pd.DataFrame,
+    codec: Codec,
+    streams: Path,
+    profile: Profile,
+    rate: str,
+    folder: Path,
+    objective: str = "competition",
+) -> Selection:
     """Write decoder.zip and the best data file within the budget to `folder`; `bytes` are the data file's.
 
     Raises ClicError for candidates of another codec or version, a damaged stream, and a budget that even the
     smallest candidates exceed.
     """
     if set(candidates["codec_sha256"]) != {codec_sha256(codec)}:
-        raise ClicError(f"the candidates were not coded by codec {codec.name!r} as it is installed now; "
-                        "run 'clic encode' again")
+        raise ClicError(
+            f"the candidates were not coded by codec {codec.name!r} as it is installed now; run 'clic encode' again"
+        )
     selection, data = _best_fit(candidates, codec, streams, profile, rate, objective)
     write_zip(folder / DECODER, codec.decoder_files(profile.data_file, profile.payload))
     write_atomic(folder / profile.data_file, data)
     return selection
 
 
-def _best_fit(candidates: pd.DataFrame, codec: Codec, streams: Path, profile: Profile, rate: str,
-              objective: str) -> tuple[Selection, bytes]:
+def _best_fit(
+    candidates: pd.DataFrame, codec: Codec, streams: Path, profile: Profile, rate: str, objective: str
+) -> tuple[Selection, bytes]:
     """The best choice whose data file fits, and that file.
 
     What the container adds may depend on the choice by some bytes, so each packing's measure is the next
@@ -137,9 +158,11 @@ def _best_fit(candidates: pd.DataFrame, codec: Codec, streams: Path, profile: Pr
     smallest = select(candidates, streams_bytes, objective)
     data = _data_file(candidates, smallest, codec, streams, profile)
     if len(data) > budget:
-        raise ClicError(f"rate {rate}: the smallest data file of these images by codec {codec.name!r} takes "
-                        f"{len(data)} bytes, {_up(8 * len(data) / pixels)} bits per pixel, and the budget is "
-                        f"{budget}; ask for that rate or more, or use a codec with lower operating points")
+        raise ClicError(
+            f"rate {rate}: the smallest data file of these images by codec {codec.name!r} takes "
+            f"{len(data)} bytes, {_up(8 * len(data) / pixels)} bits per pixel, and the budget is "
+            f"{budget}; ask for that rate or more, or use a codec with lower operating points"
+        )
     best = replace(smallest, bytes=len(data), budget=budget, bound=math.inf)
     overhead, tried = len(data) - streams_bytes, set[int]()
     while overhead not in tried and len(tried) < MAX_REPACKINGS and streams_bytes + overhead <= budget:
@@ -162,8 +185,7 @@ def chosen_rows(candidates: pd.DataFrame, selection: Selection) -> pd.DataFrame:
     return candidates[candidates["image"].map(selection.points) == candidates["point"]]
 
 
-def _data_file(candidates: pd.DataFrame, selection: Selection, codec: Codec, streams: Path,
-               profile: Profile) -> bytes:
+def _data_file(candidates: pd.DataFrame, selection: Selection, codec: Codec, streams: Path, profile: Profile) -> bytes:
     contents = {}
     for row in chosen_rows(candidates, selection).itertuples():
         path = stream_path(streams, str(row.image), str(row.point))
@@ -174,14 +196,28 @@ def _data_file(candidates: pd.DataFrame, selection: Selection, codec: Codec, str
     return data_file_bytes(codec.pack(contents), profile)
 
 
-def _decode(folder: Path, images_folder: Path, profile: Profile, rate: str, time_limit: float | None,
-            chosen: pd.DataFrame, before: Mapping[str, Any] | None) -> dict[str, Any]:
+def _decode(
+    folder: Path,
+    images_folder: Path,
+    profile: Profile,
+    rate: str,
+    time_limit: float | None,
+    chosen: pd.DataFrame,
+    before: Mapping[str, Any] | None,
+) -> dict[str, Any]:
     """Verify a packed rate and keep its pictures, unless `before` records just that."""
-    inputs = sha256(as_json({
-        "profile": asdict(profile), "rate": rate, "time_limit": time_limit,
-        "originals": dict(zip(chosen["image"], chosen["image_sha256"], strict=True)),
-        "decoder": sha224(folder / DECODER), "data": sha224(folder / profile.data_file),
-    }).encode())
+    inputs = sha256(
+        as_json(
+            {
+                "profile": asdict(profile),
+                "rate": rate,
+                "time_limit": time_limit,
+                "originals": dict(zip(chosen["image"], chosen["image_sha256"], strict=True)),
+                "decoder": sha224(folder / DECODER),
+                "data": sha224(folder / profile.data_file),
+            }
+        ).encode()
+    )
     pictures = folder / profile.images_folder
     if before and before.get("inputs_sha256") == inputs and before["verification"]["ok"]:
         try:
@@ -194,8 +230,11 @@ def _decode(folder: Path, images_folder: Path, profile: Profile, rate: str, time
         stale.unlink()
     log(f"{rate}: decoding in the sandbox")
     found = verify(folder, images_folder, profile, rate, time_limit, keep=pictures)
-    return {"inputs_sha256": inputs, "verification": found.to_json(),
-            "findings": [str(finding) for finding in found.findings]}
+    return {
+        "inputs_sha256": inputs,
+        "verification": found.to_json(),
+        "findings": [str(finding) for finding in found.findings],
+    }
 
 
 def reconstruction_sha256(pictures: Path, chosen: pd.DataFrame) -> str:
@@ -207,30 +246,55 @@ def reconstruction_sha256(pictures: Path, chosen: pd.DataFrame) -> str:
     for row in chosen.itertuples():
         path = pictures / f"{row.image}.png"
         if pixels_sha256(load_rgb(path)) != row.pixels_sha256:
-            raise ClicError(f"{path}: other pixels than the encoder announced for point {row.point}; mend "
-                            f"codec {row.codec!r}, whose decoder does not compute what its encoder does")
+            raise ClicError(
+                f"{path}: other pixels than the encoder announced for point {row.point}; mend "
+                f"codec {row.codec!r}, whose decoder does not compute what its encoder does"
+            )
         lines.append(f"{row.image} {row.pixels_sha256}\n")
     return sha256("".join(lines).encode())
 
 
 def _scored(chosen: pd.DataFrame, rate: str) -> pd.DataFrame:
     """Rows of scores.csv. The decoded pixels were found equal to the candidates', so their scores are too."""
-    return chosen.assign(rate=rate, bpp=8 * chosen["bytes"] / (chosen["width"] * chosen["height"]),
-                         psnr=chosen["mse"].map(psnr))[[
-        "rate", "image", "width", "height", "codec", "point", "bytes", "bpp", "msssim_competition",
-        "msssim_paper", "mse", "psnr", "pixels_sha256"]]
+    return chosen.assign(
+        rate=rate, bpp=8 * chosen["bytes"] / (chosen["width"] * chosen["height"]), psnr=chosen["mse"].map(psnr)
+    )[
+        [
+            "rate",
+            "image",
+            "width",
+            "height",
+            "codec",
+            "point",
+            "bytes",
+            "bpp",
+            "msssim_competition",
+            "msssim_paper",
+            "mse",
+            "psnr",
+            "pixels_sha256",
+        ]
+    ]
 
 
-def _write_results(out: Path, tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any], team: str,
-                   images: Sequence[SourceImage]) -> None:
+def _write_results(
+    out: Path, tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any], team: str, images: Sequence[SourceImage]
+) -> None:
     board = []
     for rate, table in tables.items():
         verification = run["rates"][rate]["verification"]
-        board.append({
-            "team": team, "rate": rate, "budget_bytes": verification["budget_bytes"],
-            "data_bytes": verification["data_bytes"],
-            "bpp": 8 * verification["data_bytes"] / verification["pixels"], **asdict(aggregate(table)),
-            "decoder_bytes": verification["decoder_bytes"], "decode_seconds": verification["decode_seconds"]})
+        board.append(
+            {
+                "team": team,
+                "rate": rate,
+                "budget_bytes": verification["budget_bytes"],
+                "data_bytes": verification["data_bytes"],
+                "bpp": 8 * verification["data_bytes"] / verification["pixels"],
+                **asdict(aggregate(table)),
+                "decoder_bytes": verification["decoder_bytes"],
+                "decode_seconds": verification["decode_seconds"],
+            }
+        )
     for name, frame in (("scores.csv", pd.concat(tables.values())), ("leaderboard.csv", pd.DataFrame(board))):
         write_atomic(out / name, frame.to_csv(index=False, lineterminator="\n").encode())
     write_atomic(out / "leaderboard.md", markdown_table(read_leaderboard(out / "leaderboard.csv")).encode())
@@ -239,8 +303,9 @@ def _write_results(out: Path, tables: Mapping[str, pd.DataFrame], run: Mapping[s
     log(f"report: {report}")
 
 
-def _description(codec: Codec, profile: Profile, objective: str, team: str, images: Sequence[SourceImage],
-                 candidates: pd.DataFrame) -> dict[str, Any]:
+def _description(
+    codec: Codec, profile: Profile, objective: str, team: str, images: Sequence[SourceImage], candidates: pd.DataFrame
+) -> dict[str, Any]:
     """What run.json says of a run as a whole."""
     hashes = dict(zip(candidates["image"], candidates["image_sha256"], strict=True))
     versions = {"python": platform.python_version()}
@@ -250,13 +315,23 @@ def _description(codec: Codec, profile: Profile, objective: str, team: str, imag
         except PackageNotFoundError:  # a codec may do without
             continue
     return {
-        "date": f"{datetime.now(UTC):%Y-%m-%d}", "team": team, "objective": objective,
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "team": team,
+        "objective": objective,
         "profile": asdict(profile),
         "codec": {"name": codec.name, "sha256": codec_sha256(codec), "config": codec.config()},
-        "images": {source.name: {"file": source.path.name, "width": source.width, "height": source.height,
-                                 "sha256": hashes[source.name]} for source in images},
+        "images": {
+            source.name: {
+                "file": source.path.name,
+                "width": source.width,
+                "height": source.height,
+                "sha256": hashes[source.name],
+            }
+            for source in images
+        },
         "notes": {source.name: source.note for source in images if source.note},
-        "versions": versions, "machine": f"{platform.system()} {platform.machine()}",
+        "versions": versions,
+        "machine": f"{platform.system()} {platform.machine()}",
     }
 
 

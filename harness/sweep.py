@@ -34,11 +34,30 @@ from harness.protocol import Codec, load_codec
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-COLUMNS = ("image", "width", "height", "codec", "point", "bytes", "msssim_competition", "msssim_paper", "mse",
-           "encode_seconds", "image_sha256", "stream_sha256", "pixels_sha256", "codec_sha256")
+COLUMNS = (
+    "image",
+    "width",
+    "height",
+    "codec",
+    "point",
+    "bytes",
+    "msssim_competition",
+    "msssim_paper",
+    "mse",
+    "encode_seconds",
+    "image_sha256",
+    "stream_sha256",
+    "pixels_sha256",
+    "codec_sha256",
+)
 READERS: Mapping[str, Callable[[str], Any]] = {
-    "width": int, "height": int, "bytes": int,
-    "msssim_competition": float, "msssim_paper": float, "mse": float, "encode_seconds": float,
+    "width": int,
+    "height": int,
+    "bytes": int,
+    "msssim_competition": float,
+    "msssim_paper": float,
+    "mse": float,
+    "encode_seconds": float,
 }
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
@@ -91,13 +110,19 @@ def exclusive(out: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise ClicError(f"{out}: another run is working in this folder; wait for it to end or choose "
-                            "another --out") from error
+            raise ClicError(
+                f"{out}: another run is working in this folder; wait for it to end or choose another --out"
+            ) from error
         yield
 
 
-def sweep(images: Sequence[SourceImage], codec_name: str, out: Path, workers: int | None = None,
-          progress: Progress | None = None) -> "DataFrame":
+def sweep(
+    images: Sequence[SourceImage],
+    codec_name: str,
+    out: Path,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> "DataFrame":
     """Code every image at every operating point; returns the table that is then in out/candidates.csv.
 
     The caller holds `exclusive(out)`. `workers` defaults to the number of cores that this process may use;
@@ -117,10 +142,14 @@ def sweep(images: Sequence[SourceImage], codec_name: str, out: Path, workers: in
         left_over.unlink()
 
     hashes = {source.name: sha256(source.path.read_bytes()) for source in images}
-    rows = {(row["image"], row["point"]): row for row in _read_log(log_path)
-            if row["codec_sha256"] == key and row["point"] in points
-            and row["image_sha256"] == hashes.get(row["image"])
-            and _hash_of_file(stream_path(streams, row["image"], row["point"])) == row["stream_sha256"]}
+    rows = {
+        (row["image"], row["point"]): row
+        for row in _read_log(log_path)
+        if row["codec_sha256"] == key
+        and row["point"] in points
+        and row["image_sha256"] == hashes.get(row["image"])
+        and _hash_of_file(stream_path(streams, row["image"], row["point"])) == row["stream_sha256"]
+    }
     write_atomic(log_path, _csv(rows.values(), header=True))
     failures_path.unlink(missing_ok=True)
 
@@ -133,8 +162,10 @@ def sweep(images: Sequence[SourceImage], codec_name: str, out: Path, workers: in
     total = sum(task.source.pixels * len(task.points) for task in tasks)
     done = 0
     failures = []
-    with (log_path.open("ab") as log_file,
-          closing(_run(tasks, codec_name, streams, workers or len(os.sched_getaffinity(0)))) as results):
+    with (
+        log_path.open("ab") as log_file,
+        closing(_run(tasks, codec_name, streams, workers or len(os.sched_getaffinity(0)))) as results,
+    ):
         for task, result in results:
             if isinstance(result, Failure):
                 failures.append(result)
@@ -151,8 +182,10 @@ def sweep(images: Sequence[SourceImage], codec_name: str, out: Path, workers: in
         listing = pandas.DataFrame(failures, columns=["image", "point", "reason"])
         write_atomic(failures_path, listing.to_csv(index=False, lineterminator="\n").encode())
         first = "; ".join(f"{f.image} {f.point}: {f.reason}" for f in failures[:3])
-        raise ClicError(f"{len(failures)} failures in coding with {codec_name} ({first}); all are in "
-                        f"{failures_path}; mend or remove these images and run again, the rest is kept")
+        raise ClicError(
+            f"{len(failures)} failures in coding with {codec_name} ({first}); all are in "
+            f"{failures_path}; mend or remove these images and run again, the rest is kept"
+        )
 
     ordered = [rows[source.name, point] for source in images for point in points]
     write_atomic(log_path, _csv(ordered, header=True))
@@ -187,8 +220,9 @@ def _hash_of_file(path: Path) -> str:
     return sha256(path.read_bytes()) if path.is_file() else ""
 
 
-def _run(tasks: Sequence[_Task], codec_name: str, streams: Path,
-         workers: int) -> Generator[tuple[_Task, Row | Failure], None, None]:
+def _run(
+    tasks: Sequence[_Task], codec_name: str, streams: Path, workers: int
+) -> Generator[tuple[_Task, Row | Failure], None, None]:
     """Each candidate as soon as it is there. A worker that dies fails its image's rest, and is replaced."""
     waiting = deque(tasks)
     busy: dict[Connection, tuple[SpawnProcess, _Task]] = {}
@@ -293,11 +327,22 @@ def _code(codec: Codec, key: str, task: _Task, streams: Path) -> Iterator[Row | 
         except Exception as error:
             yield Failure(source.name, point, _reason(error))
             continue
-        yield {"image": source.name, "width": source.width, "height": source.height, "codec": codec.name,
-               "point": point, "bytes": len(encoding.stream), "msssim_competition": score.msssim_competition,
-               "msssim_paper": score.msssim_paper, "mse": score.mse, "encode_seconds": round(seconds, 3),
-               "image_sha256": task.image_sha256, "stream_sha256": sha256(encoding.stream),
-               "pixels_sha256": pixels_sha256(decoded), "codec_sha256": key}
+        yield {
+            "image": source.name,
+            "width": source.width,
+            "height": source.height,
+            "codec": codec.name,
+            "point": point,
+            "bytes": len(encoding.stream),
+            "msssim_competition": score.msssim_competition,
+            "msssim_paper": score.msssim_paper,
+            "mse": score.mse,
+            "encode_seconds": round(seconds, 3),
+            "image_sha256": task.image_sha256,
+            "stream_sha256": sha256(encoding.stream),
+            "pixels_sha256": pixels_sha256(decoded),
+            "codec_sha256": key,
+        }
 
 
 def _reason(error: Exception) -> str:

@@ -20,10 +20,40 @@ from harness.sandbox import UNPACKED_RATIO, DecodeRun, run_decoder
 
 DECODER = "decoder.zip"
 PICTURE_ENDINGS = (
-    ".apng", ".avif", ".bmp", ".bpg", ".gif", ".heic", ".heif", ".j2k", ".jp2", ".jpeg", ".jpg", ".jxl",
-    ".pgm", ".png", ".pnm", ".ppm", ".qoi", ".tif", ".tiff", ".webp",
-    ".264", ".265", ".avi", ".h264", ".h265", ".hevc", ".ivf", ".mkv", ".mov", ".mp4", ".obu", ".webm",
-    ".y4m", ".yuv",
+    ".apng",
+    ".avif",
+    ".bmp",
+    ".bpg",
+    ".gif",
+    ".heic",
+    ".heif",
+    ".j2k",
+    ".jp2",
+    ".jpeg",
+    ".jpg",
+    ".jxl",
+    ".pgm",
+    ".png",
+    ".pnm",
+    ".ppm",
+    ".qoi",
+    ".tif",
+    ".tiff",
+    ".webp",
+    ".264",
+    ".265",
+    ".avi",
+    ".h264",
+    ".h265",
+    ".hevc",
+    ".ivf",
+    ".mkv",
+    ".mov",
+    ".mp4",
+    ".obu",
+    ".webm",
+    ".y4m",
+    ".yuv",
 )
 _SCRIPT_BYTES = 1 << 20  # of `decode`, enough to judge a script
 _SAYS_AT_MOST = 300  # characters of the decoder's last line
@@ -78,8 +108,14 @@ class Verification:
         return {"ok": self.ok, **asdict(self)}
 
 
-def verify(directory: Path, images: Path, profile: Profile, rate: str, time_limit: float | None = None,
-           keep: Path | None = None) -> Verification:
+def verify(
+    directory: Path,
+    images: Path,
+    profile: Profile,
+    rate: str,
+    time_limit: float | None = None,
+    keep: Path | None = None,
+) -> Verification:
     """Check the submission in `directory`, decoder.zip and the profile's data file, against the originals.
 
     The decoder runs in a temporary folder unless a finding rules that out; `time_limit` is in seconds, by
@@ -100,6 +136,7 @@ def verify(directory: Path, images: Path, profile: Profile, rate: str, time_limi
         with tempfile.TemporaryDirectory(prefix="clic-verify-", ignore_cleanup_errors=True) as folder:
             workdir = Path(folder).resolve() / "work"
             with bar(f"{rate}: decoding") as progress:
+
                 def count() -> None:
                     progress(len(_pictures(workdir)), len(originals))
 
@@ -167,16 +204,28 @@ def _decoder_archive(path: Path, profile: Profile) -> Iterator[Finding]:
         with zipfile.ZipFile(path) as archive:
             members = {info.filename: info for info in archive.infolist()}
             if profile.data_file in members:
-                yield Finding(f"member {profile.data_file!r} would lie where the data file does", path.name,
-                              "a decoder without data", "leave it out")
+                yield Finding(
+                    f"member {profile.data_file!r} would lie where the data file does",
+                    path.name,
+                    "a decoder without data",
+                    "leave it out",
+                )
             if "decode" not in members:
                 near = [name for name in members if PurePosixPath(name.lower()).stem == "decode"]
-                yield Finding("no 'decode' at the top level" + (f" (but {near[0]!r})" if near else ""),
-                              path.name, "an executable file 'decode'", "name it so and move it there")
+                yield Finding(
+                    "no 'decode' at the top level" + (f" (but {near[0]!r})" if near else ""),
+                    path.name,
+                    "an executable file 'decode'",
+                    "name it so and move it there",
+                )
                 return
             if not is_executable(members["decode"]):
-                yield Finding("not executable", f"{path.name}: decode", "mode 0755 in the zip",
-                              "chmod +x decode and pack again with a tool that keeps modes")
+                yield Finding(
+                    "not executable",
+                    f"{path.name}: decode",
+                    "mode 0755 in the zip",
+                    "chmod +x decode and pack again with a tool that keeps modes",
+                )
             if not problems:
                 with archive.open("decode") as file:
                     yield from _program(file.read(_SCRIPT_BYTES), f"{path.name}: decode")
@@ -189,27 +238,47 @@ def _program(head: bytes, where: str) -> Iterator[Finding]:
     if head.startswith(b"\x7fELF"):
         return
     if not head.startswith(b"#!"):
-        yield Finding("neither a script nor a Linux program", where, "a first line with #!, or an ELF file",
-                      "add a first line such as #!/bin/bash")
+        yield Finding(
+            "neither a script nor a Linux program",
+            where,
+            "a first line with #!, or an ELF file",
+            "add a first line such as #!/bin/bash",
+        )
         return
     interpreter = head[2:].split(b"\n")[0].strip()
     if not interpreter.startswith(b"/"):
-        yield Finding(f"interpreter {interpreter.decode(errors='replace')!r} is not a full path", where,
-                      "a path such as /bin/bash", "write the full path after #!")
+        yield Finding(
+            f"interpreter {interpreter.decode(errors='replace')!r} is not a full path",
+            where,
+            "a path such as /bin/bash",
+            "write the full path after #!",
+        )
     if b"\r\n" in head:
-        yield Finding("lines end as on Windows (CRLF)", where, "lines that end in LF alone",
-                      "convert it, as by sed -i 's/\\r$//' decode")
+        yield Finding(
+            "lines end as on Windows (CRLF)",
+            where,
+            "lines that end in LF alone",
+            "convert it, as by sed -i 's/\\r$//' decode",
+        )
 
 
 def _sizes(decoder: Path, data: Path, profile: Profile, budget: int, rate: str) -> Iterator[Finding]:
     size = _size(decoder)
     if size is not None and size > profile.decoder_bytes:
-        yield Finding(f"{size:,} bytes, {size - profile.decoder_bytes:,} over the limit", decoder.name,
-                      f"at most {profile.decoder_bytes:,} bytes", "send fewer or smaller weights")
+        yield Finding(
+            f"{size:,} bytes, {size - profile.decoder_bytes:,} over the limit",
+            decoder.name,
+            f"at most {profile.decoder_bytes:,} bytes",
+            "send fewer or smaller weights",
+        )
     size = _size(data)
     if size is not None and size > budget:
-        yield Finding(f"{size:,} bytes, {size - budget:,} over the budget", data.name,
-                      f"at most {budget:,} bytes for {rate} bits per pixel", "choose lower operating points")
+        yield Finding(
+            f"{size:,} bytes, {size - budget:,} over the budget",
+            data.name,
+            f"at most {budget:,} bytes for {rate} bits per pixel",
+            "choose lower operating points",
+        )
 
 
 def _forbidden(decoder: Path) -> Iterator[Finding]:
@@ -221,8 +290,12 @@ def _forbidden(decoder: Path) -> Iterator[Finding]:
         return  # a finding elsewhere
     for name in names:
         if PurePosixPath(name).suffix.lower() in PICTURE_ENDINGS:
-            yield Finding(f"member {name!r} is a picture or a video", decoder.name,
-                          "no image or video data in the decoder", "leave it out")
+            yield Finding(
+                f"member {name!r} is a picture or a video",
+                decoder.name,
+                "no image or video data in the decoder",
+                "leave it out",
+            )
 
 
 def _run_findings(run: DecodeRun, profile: Profile, time_limit: float | None) -> Iterator[Finding]:
@@ -230,17 +303,24 @@ def _run_findings(run: DecodeRun, profile: Profile, time_limit: float | None) ->
     where = "./decode"
     limit = profile.seconds if time_limit is None else time_limit
     if run.stopped == "time":
-        yield Finding(f"still running after {limit:g} s", where, f"an end within {limit:g} s",
-                      "use a faster model")
+        yield Finding(f"still running after {limit:g} s", where, f"an end within {limit:g} s", "use a faster model")
     elif run.stopped == "memory":
-        yield Finding(f"took {run.peak_memory_bytes or 0:,} bytes of memory", where,
-                      f"at most {profile.memory_bytes:,}", "decode one picture, or one tile, after the other")
+        yield Finding(
+            f"took {run.peak_memory_bytes or 0:,} bytes of memory",
+            where,
+            f"at most {profile.memory_bytes:,}",
+            "decode one picture, or one tile, after the other",
+        )
     elif run.stopped:
         yield Finding(f"started too many {run.stopped}", where, "a handful", "start one a processor")
     elif run.returncode != 0:
         last = " / ".join(line.strip() for line in run.output.splitlines()[-3:] if line.strip())
-        yield Finding(f"ended with code {run.returncode}, and printed last: {last or 'nothing'}", where,
-                      "code 0", "mend the error that it prints")
+        yield Finding(
+            f"ended with code {run.returncode}, and printed last: {last or 'nothing'}",
+            where,
+            "code 0",
+            "mend the error that it prints",
+        )
 
 
 def _pictures(folder: Path) -> dict[str, list[Path]]:
@@ -273,13 +353,17 @@ def _picture_findings(original: SourceImage, found: list[Path], workdir: Path) -
     if not head.startswith(_PNG) or len(head) < len(_PNG) + 10:
         yield Finding("not a PNG file", name, f"a PNG of {size}", "save it as PNG")
         return
-    width, height = (int.from_bytes(head[at:at + 4], "big") for at in (16, 20))
+    width, height = (int.from_bytes(head[at : at + 4], "big") for at in (16, 20))
     if (width, height) != (original.width, original.height):
         yield Finding(f"{width} x {height}", name, size, "write the size of the original")
         return
     if (head[24], head[25]) != (8, 2):
-        yield Finding(f"PNG of {head[24]} bits and colour type {head[25]}", name, "RGB of 8 bits (type 2)",
-                      "convert it to RGB before saving")
+        yield Finding(
+            f"PNG of {head[24]} bits and colour type {head[25]}",
+            name,
+            "RGB of 8 bits (type 2)",
+            "convert it to RGB before saving",
+        )
         return
     try:
         with Image.open(found[0]) as image:

@@ -62,15 +62,10 @@ def _encode(image: Image.Image, kind: str, **options: int | bool) -> Picture:
 
 def _worst_corner(original: Image.Image, decoded: Image.Image, width: int, height: int) -> tuple[int, int]:
     """Left and top of the window of that size with the largest squared luma error, on a grid of 8 pixels."""
-    difference = np.asarray(
-        ImageChops.difference(original.convert("L"), decoded.convert("L")), dtype=np.int64
-    )
+    difference = np.asarray(ImageChops.difference(original.convert("L"), decoded.convert("L")), dtype=np.int64)
     summed = np.pad(difference**2, ((1, 0), (1, 0))).cumsum(0).cumsum(1)
     errors = (
-        summed[height:, width:]
-        - summed[:-height, width:]
-        - summed[height:, :-width]
-        + summed[:-height, :-width]
+        summed[height:, width:] - summed[:-height, width:] - summed[height:, :-width] + summed[:-height, :-width]
     )[::8, ::8]
     top, left = np.unravel_index(int(errors.argmax()), errors.shape)
     return 8 * int(left), 8 * int(top)

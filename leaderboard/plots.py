@@ -109,9 +109,7 @@ def domain(board: pd.DataFrame, curves: Sequence[Curve], archived: pd.DataFrame)
     )
     best = archived.groupby(["bpp_target", "image_set"])["msssim"].max()
     heights = [decibels(m) for m in (*board["msssim_competition"], *best)]
-    heights += [
-        db for curve in curves for bpp, db in zip(curve.bpp, curve.db, strict=True) if low <= bpp <= high
-    ]
+    heights += [db for curve in curves for bpp, db in zip(curve.bpp, curve.db, strict=True) if low <= bpp <= high]
     finite = [height for height in heights if math.isfinite(height)] or [0.0]
     return Domain(low, high, math.floor(min(finite) - 0.4), math.ceil(max(finite) + 0.4))
 
@@ -148,9 +146,7 @@ class _Canvas:
 
 
 def _text(x: float, y: float, anchor: str, content: str, css: str = "") -> Markup:
-    return Markup('<text x="{}" y="{}" text-anchor="{}" class="{}">{}</text>').format(
-        x, y, anchor, css, content
-    )
+    return Markup('<text x="{}" y="{}" text-anchor="{}" class="{}">{}</text>').format(x, y, anchor, css, content)
 
 
 def _bpp_ticks(axes: Domain, rates: Sequence[float], spacing: float) -> list[float]:
@@ -158,9 +154,7 @@ def _bpp_ticks(axes: Domain, rates: Sequence[float], spacing: float) -> list[flo
     ticks = sorted(rates)
     for digit in (1, 2, 5, 3, 7):
         for tick in (digit * 10.0**exponent for exponent in range(-4, 3)):
-            if axes.bpp_low <= tick <= axes.bpp_high and all(
-                abs(math.log(tick / t)) >= spacing for t in ticks
-            ):
+            if axes.bpp_low <= tick <= axes.bpp_high and all(abs(math.log(tick / t)) >= spacing for t in ticks):
                 ticks.append(tick)
     return sorted(ticks)
 
@@ -225,9 +219,7 @@ def _board(canvas: _Canvas, board: pd.DataFrame) -> Iterator[Markup]:
             )
 
 
-def rd_plot(
-    board: pd.DataFrame, curves: Sequence[Curve], archived: pd.DataFrame, axes: Domain, width: int
-) -> Markup:
+def rd_plot(board: pd.DataFrame, curves: Sequence[Curve], archived: pd.DataFrame, axes: Domain, width: int) -> Markup:
     """An SVG `width` units wide: the board's points, the curves, and the archived rows as faint marks.
 
     `board` as `read_leaderboard` gives it, `archived` as `archived_rows`, `axes` from `domain`. Text is
@@ -243,9 +235,7 @@ def rd_plot(
     return Markup(
         '<svg viewBox="0 0 {} {}" role="img" aria-label="MS-SSIM over bits per pixel: {}"><clipPath '
         'id="inside{}"><rect x="{}" y="{}" width="{}" height="{}"/></clipPath>{}</svg>'
-    ).format(
-        width, canvas.height, summary, width, left, top, right - left, bottom - top, Markup("").join(drawn)
-    )
+    ).format(width, canvas.height, summary, width, left, top, right - left, bottom - top, Markup("").join(drawn))
 
 
 def legend(curves: Sequence[Curve], archived: pd.DataFrame) -> list[tuple[Markup, str]]:
@@ -261,11 +251,7 @@ def legend(curves: Sequence[Curve], archived: pd.DataFrame) -> list[tuple[Markup
         drawn = Markup('<g class="curve c{}"><polyline points="-11,0 11,0"/><circle r="2.6"/></g>').format(
             number % COLOURS
         )
-        entries.append(
-            (swatch.format(drawn), f"uniform quality, {curve.label}: every image at the same point")
-        )
+        entries.append((swatch.format(drawn), f"uniform quality, {curve.label}: every image at the same point"))
     for name in (name for name in MARKS if name in set(archived["image_set"])):
-        entries.append(
-            (swatch.format(Markup('<path class="archived" d="{}"/>').format(MARKS[name][0])), name)
-        )
+        entries.append((swatch.format(Markup('<path class="archived" d="{}"/>').format(MARKS[name][0])), name))
     return entries

@@ -99,9 +99,7 @@ def _rate_facts(results: Results, row: Any, curves: list[plots.Curve]) -> RateFa
         score=_number(facts.get("score")),
         bound=_number(facts.get("bound")),
         objective=str(facts.get("objective") or "competition"),
-        decoder_sha224=_sha224(
-            results.rate_folder(row.rate) / "decoder.zip", str(facts.get("decoder_sha224") or "")
-        ),
+        decoder_sha224=_sha224(results.rate_folder(row.rate) / "decoder.zip", str(facts.get("decoder_sha224") or "")),
         sandbox=str(facts.get("sandbox") or ""),
         not_enforced=tuple(map(str, facts.get("not_enforced") or ())),
         decoder_says=str(facts.get("decoder_says") or ""),
@@ -120,8 +118,7 @@ def _image_views(
     missing = [name for name in names if name not in originals]
     if missing:
         raise LeaderboardError(
-            f"{results.folder / 'scores.csv'}: no original for {', '.join(missing)}; "
-            "give the folder that was coded"
+            f"{results.folder / 'scores.csv'}: no original for {', '.join(missing)}; give the folder that was coded"
         )
     sources = results.run.get("images")
     notes = sources if isinstance(sources, dict) else {}
@@ -176,9 +173,7 @@ def _boxes(facts: list[RateFacts]) -> list[tuple[list[float], RateFacts]]:
 
 def _profile(run: Mapping[str, Any]) -> str:
     profile = run.get("profile") or ""
-    return (
-        str(profile.get("title") or profile.get("name") or "") if isinstance(profile, dict) else str(profile)
-    )
+    return str(profile.get("title") or profile.get("name") or "") if isinstance(profile, dict) else str(profile)
 
 
 def _write_atomic(path: Path, text: str) -> None:

@@ -70,9 +70,7 @@ class Results:
     def recorded(self, rate: float) -> Mapping[str, Any]:
         """What `run.json` says of this rate alone."""
         rates = self.run.get("rates")
-        found = (
-            (entry for key, entry in rates.items() if is_rate(key, rate)) if isinstance(rates, dict) else ()
-        )
+        found = (entry for key, entry in rates.items() if is_rate(key, rate)) if isinstance(rates, dict) else ()
         entry = next(iter(found), None)
         return entry if isinstance(entry, dict) else {}
 
@@ -90,9 +88,7 @@ def read_table(path: Path, columns: Mapping[str, type]) -> pd.DataFrame:
         raise LeaderboardError(f"{path}: not a readable CSV table ({error}); {MEND}") from error
     missing = [name for name in columns if name not in frame.columns]
     if missing:
-        raise LeaderboardError(
-            f"{path}: missing column{'s' * (len(missing) > 1)} {', '.join(missing)}; {MEND}"
-        )
+        raise LeaderboardError(f"{path}: missing column{'s' * (len(missing) > 1)} {', '.join(missing)}; {MEND}")
     if frame.empty:
         raise LeaderboardError(f"{path}: no rows; {MEND}")
     for name, kind in columns.items():
@@ -138,9 +134,7 @@ def read_results(folder: Path) -> Results:
     scores = read_table(folder / "scores.csv", SCORE_COLUMNS)
     candidates = read_table(folder / "candidates.csv", CANDIDATE_COLUMNS)
     if leaderboard["rate"].duplicated().any():
-        raise LeaderboardError(
-            f"{folder / 'leaderboard.csv'}: a rate has several rows; a run has one row per rate"
-        )
+        raise LeaderboardError(f"{folder / 'leaderboard.csv'}: a rate has several rows; a run has one row per rate")
     images = set(scores["image"])
     for rate in leaderboard["rate"]:
         missing = images - set(scores.loc[scores["rate"] == rate, "image"])

@@ -51,9 +51,7 @@ class LearnedCodec:
             "codec": self.name,
             "points": POINTS,
             "torch": torch.__version__,
-            "files": {
-                str(p.relative_to(DECODER.parent)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files
-            },
+            "files": {str(p.relative_to(DECODER.parent)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files},
         }
 
     def points(self) -> Sequence[str]:

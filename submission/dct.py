@@ -28,7 +28,9 @@ def dct_basis(count: int) -> Tensor:
     colours = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([3, 2, 6])[:, None]
     ranked = sorted(
         (math.hypot(u, v) + CHROMA_DELAY * (colour > 0), colour, u, v)
-        for colour in range(3) for u in range(BLOCK) for v in range(BLOCK)
+        for colour in range(3)
+        for u in range(BLOCK)
+        for v in range(BLOCK)
     )
     pictures = []
     for _, colour, u, v in ranked[:count]:

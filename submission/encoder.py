@@ -95,4 +95,3 @@ def encode_latent(
     words, lanes, main = encode(model.tables, source.calls, seal, least_words(header))
     stream = Stream(header, check, words, lanes, main, source.escapes)
     return write_stream(stream), model.reconstruct(latent, header)
-

@@ -156,7 +156,8 @@ def encoder_arrays(networks: CodecNetworks) -> dict[str, np.ndarray]:
     halved = ("analysis.", "hyper_analysis.")
     return {
         name: value.detach().half().numpy() if name.startswith(halved) else value.detach().numpy()
-        for name, value in networks.named_parameters() if name.startswith((*halved, "log_gain", "prior."))
+        for name, value in networks.named_parameters()
+        if name.startswith((*halved, "log_gain", "prior."))
     }
 
 

@@ -189,9 +189,7 @@ class Trainer:
         return result
 
 
-def train(
-    recipe: Recipe, data: Path, out: Path, stage: str, steps: int, minutes: float, start: Path | None
-) -> Path:
+def train(recipe: Recipe, data: Path, out: Path, stage: str, steps: int, minutes: float, start: Path | None) -> Path:
     """Run, or resume, one stage until `steps` or `minutes` are reached. Returns the checkpoint's path."""
     torch.set_num_threads(recipe.threads)
     out.mkdir(parents=True, exist_ok=True)

@@ -75,10 +75,15 @@ def start_clic() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
     def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
         # A shell's background job, as which these tests may run, hands down that Ctrl-C is ignored.
-        process = subprocess.Popen([sys.executable, "-W", "error", "-m", "harness", *map(str, arguments)],
-                                   env={**os.environ, "PYTHONPATH": str(TESTS), **environment}, text=True,
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
-                                   preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+        process = subprocess.Popen(
+            [sys.executable, "-W", "error", "-m", "harness", *map(str, arguments)],
+            env={**os.environ, "PYTHONPATH": str(TESTS), **environment},
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
         started.append(process)
         return process
 

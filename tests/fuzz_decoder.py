@@ -174,9 +174,10 @@ def fuzz(corpus: Corpus, seed: int, streams: int, minutes: float = float("inf"))
     os.environ["OMP_NUM_THREADS"] = "1"  # for the processes to come
     outcomes: list[Outcome] = []
     began = time.monotonic()
-    with bar("Damaged streams") as progress, ProcessPoolExecutor(
-        WORKERS, mp_context=get_context("spawn"), initializer=start_worker
-    ) as pool:
+    with (
+        bar("Damaged streams") as progress,
+        ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn"), initializer=start_worker) as pool,
+    ):
         while len(outcomes) < streams and (passed := time.monotonic() - began) < 60 * minutes:
             batch = range(len(outcomes), min(len(outcomes) + BATCH, streams))
             progress(round(1000 * max(len(outcomes) / streams, passed / 60 / minutes)), 1000)
@@ -256,8 +257,16 @@ def summary(outcomes: Sequence[Outcome]) -> Table:
         wrong, told = sum(bool(o.problem) for o in rows), sum(bool(o.message) and not o.problem for o in rows)
         slowest, longest = (max((getattr(o, name) for o in rows), default=0) for name in ("cpu", "wall"))
         most = max((o.memory for o in rows), default=0)
-        shown.add_row(kind, str(len(rows)), str(told), str(len(rows) - told - wrong), str(wrong),
-                      f"{slowest:.2f}", f"{longest:.2f}", str(most >> 20))
+        shown.add_row(
+            kind,
+            str(len(rows)),
+            str(told),
+            str(len(rows) - told - wrong),
+            str(wrong),
+            f"{slowest:.2f}",
+            f"{longest:.2f}",
+            str(most >> 20),
+        )
     return shown
 
 

@@ -24,8 +24,11 @@ def small_networks(context: str = "3d") -> CodecNetworks:
     with torch.no_grad():  # untrained entropy networks hardly react to their inputs: make them
         for group in networks.context:
             group.leave.weight.mul_(40)
-            group.leave.bias.copy_(torch.cat([torch.zeros(group.leave.out_channels // 2),
-                                              torch.linspace(0, 1.5, group.leave.out_channels // 2)]))
+            group.leave.bias.copy_(
+                torch.cat(
+                    [torch.zeros(group.leave.out_channels // 2), torch.linspace(0, 1.5, group.leave.out_channels // 2)]
+                )
+            )
             if group.past.bias is not None:
                 group.past.bias.normal_()
     return networks.eval()

@@ -44,17 +44,21 @@ def everything(folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("compress", [False, True])
 def test_same_bytes_whatever_the_machine(tmp_path: Path, compress: bool) -> None:
-    program = ("import os, pathlib, sys; os.umask(int(sys.argv[2], 8))\n"
-               "from harness.archive import write_zip\n"
-               f"members = {MEMBERS!r}\n"
-               "items = sorted(members.items(), reverse=sys.argv[3] == 'back')\n"
-               f"write_zip(pathlib.Path(sys.argv[1]), dict(items), compress={compress})\n")
+    program = (
+        "import os, pathlib, sys; os.umask(int(sys.argv[2], 8))\n"
+        "from harness.archive import write_zip\n"
+        f"members = {MEMBERS!r}\n"
+        "items = sorted(members.items(), reverse=sys.argv[3] == 'back')\n"
+        f"write_zip(pathlib.Path(sys.argv[1]), dict(items), compress={compress})\n"
+    )
     results = set()
-    for number, (umask, zone, order) in enumerate([("022", "UTC", "forth"), ("077", "Asia/Tokyo", "back"),
-                                                   ("000", "America/New_York", "back")]):
+    for number, (umask, zone, order) in enumerate(
+        [("022", "UTC", "forth"), ("077", "Asia/Tokyo", "back"), ("000", "America/New_York", "back")]
+    ):
         path = tmp_path / f"{number}.zip"
-        subprocess.run([sys.executable, "-c", program, str(path), umask, order], check=True,
-                       env={**os.environ, "TZ": zone})
+        subprocess.run(
+            [sys.executable, "-c", program, str(path), umask, order], check=True, env={**os.environ, "TZ": zone}
+        )
         results.add(path.read_bytes())
     assert results == {zip_bytes(MEMBERS, compress=compress)}
 
@@ -126,8 +130,7 @@ def test_hostile_members(tmp_path: Path, members: list[Member], says: str) -> No
 
 
 def test_all_problems_at_once(tmp_path: Path) -> None:
-    path = make(tmp_path / "bad.zip", ("../x", b""), (info("link", LINK), b"x"), ("a\\b", b""),
-                ("big", bytes(99)))
+    path = make(tmp_path / "bad.zip", ("../x", b""), (info("link", LINK), b"x"), ("a\\b", b""), ("big", bytes(99)))
     assert len(archive_problems(path, 50)) == 4
 
 
@@ -148,7 +151,7 @@ def test_bomb_and_lying_header(tmp_path: Path) -> None:
     assert "over 200 times its packed size" in archive_problems(bomb, 1 << 30)[0]
     raw = bytearray(bomb.read_bytes())
     entry = raw.rindex(b"PK\x01\x02")
-    raw[entry + 24:entry + 28] = struct.pack("<I", 100)  # the directory claims 100 bytes
+    raw[entry + 24 : entry + 28] = struct.pack("<I", 100)  # the directory claims 100 bytes
     bomb.write_bytes(raw)
     assert archive_problems(bomb, 1 << 30)
     with pytest.raises(ClicError, match=r"bomb\.zip"):
@@ -182,7 +185,7 @@ def test_damaged_bytes_never_escape(tmp_path: Path) -> None:
         raw = bytearray(whole)
         for _ in range(dice.randint(1, 4)):
             raw[dice.randrange(len(raw))] = dice.randrange(256)
-        path.write_bytes(raw[:dice.randint(1, len(raw))] if dice.random() < 0.2 else raw)
+        path.write_bytes(raw[: dice.randint(1, len(raw))] if dice.random() < 0.2 else raw)
         assert all("\n" not in problem for problem in archive_problems(path, 100_000))
 
 

@@ -29,8 +29,9 @@ def test_bands_give_the_whole(seed: int, height: int, width: int, rows: int, las
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1), (7, 12), (23, 5)])
 @pytest.mark.parametrize("band_bytes", [1, 5000, 20_000])
-def test_pixels_in_bands_are_those_of_the_whole(size: tuple[int, int], band_bytes: int,
-                                                monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pixels_in_bands_are_those_of_the_whole(
+    size: tuple[int, int], band_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(bands, "BAND_BYTES", band_bytes)
     synthesis = small_model()[0].synthesis
     latent = torch.randn(1, synthesis.block.in_channels, *size, generator=torch.Generator().manual_seed(3)) / 4

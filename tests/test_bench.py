@@ -14,8 +14,10 @@ from harness.cli import main
 TOY = "toy_codec:ToyCodec"
 RATE = 0.5
 FORMATS = ["AVIF", "HEIC", "JPEG XL"]
-SAID = ("1 of 1 images in 2.0 s by 2 processes: 2.5 s of entropy decoding, 1.25 s of synthesis, 3 s of PNG",
-        "2 of 2 images in 9.0 s by 2 processes: 4.5 s of entropy decoding, 0.25 s of synthesis, 1 s of PNG")
+SAID = (
+    "1 of 1 images in 2.0 s by 2 processes: 2.5 s of entropy decoding, 1.25 s of synthesis, 3 s of PNG",
+    "2 of 2 images in 9.0 s by 2 processes: 4.5 s of entropy decoding, 0.25 s of synthesis, 1 s of PNG",
+)
 
 
 class Telling(ToyCodec):
@@ -51,8 +53,10 @@ def pair(tmp_path: Path) -> Path:
 def bench(pair: Path, *arguments: object) -> pd.DataFrame:
     """The figures, by decoder."""
     csv = pair.parent / "bench.csv"
-    assert main(["bench", "decode", "--images", str(pair), "--rate", str(RATE), "--csv", str(csv),
-                 *map(str, arguments)]) == 0
+    assert (
+        main(["bench", "decode", "--images", str(pair), "--rate", str(RATE), "--csv", str(csv), *map(str, arguments)])
+        == 0
+    )
     return pd.read_csv(csv, index_col="decoder")
 
 
@@ -78,7 +82,8 @@ def test_all_decoders_in_one_run(pair: Path, capsys: pytest.CaptureFixture[str])
 
 
 def test_a_missing_plugin_is_said_and_the_others_are_measured(
-        pair: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    pair: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setitem(sys.modules, "pillow_heif.HeifImagePlugin", None)
     monkeypatch.setitem(sys.modules, "PIL.AvifImagePlugin", None)
     table = bench(pair, "--codec", TOY)

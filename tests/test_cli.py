@@ -25,8 +25,17 @@ def test_from_photographs_to_leaderboard(photographs: Path, tmp_path: Path, clic
     assert done.stdout.count("Us") == 2 and "0.4 bpp" in done.stdout
     assert "Traceback" not in done.stderr and "SHA-224" in done.stderr
     assert {path.name for path in out.iterdir()} == {
-        ".lock", "0.30", "0.4", "candidates.csv", "leaderboard.csv", "leaderboard.md", "report.html",
-        "run.json", "scores.csv", "streams"}
+        ".lock",
+        "0.30",
+        "0.4",
+        "candidates.csv",
+        "leaderboard.csv",
+        "leaderboard.md",
+        "report.html",
+        "run.json",
+        "scores.csv",
+        "streams",
+    }
 
     checked = clic("verify", out / "0.4", "--images", photographs, "--rate", "0.4", "--json")
     assert checked.returncode == 0 and json.loads(checked.stdout)["ok"] is True
@@ -63,8 +72,7 @@ def test_steps_one_by_one(photographs: Path, tmp_path: Path, clic: Clic) -> None
     assert clic("verify", pack / "0.30", "--images", photographs, "--rate", "0.3").returncode == 0
 
 
-def test_select_keeps_the_type_of_points(photographs: Path, tmp_path: Path,
-                                         capsys: pytest.CaptureFixture[str]) -> None:
+def test_select_keeps_the_type_of_points(photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sweep(list_images(photographs), TOY, tmp_path / "run")
     table = tmp_path / "run/candidates.csv"
     assert main(["select", str(table), "--budget", "6000", "--json"]) == 0
@@ -82,8 +90,7 @@ def test_select_keeps_the_type_of_points(photographs: Path, tmp_path: Path,
     assert f"{answer['bytes']} of 6000 bytes" in captured.err
 
 
-def test_user_errors_are_one_line(photographs: Path, tmp_path: Path,
-                                  capsys: pytest.CaptureFixture[str]) -> None:
+def test_user_errors_are_one_line(photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run, missing = tmp_path / "run", tmp_path / "no\nsuch"
     sweep(list_images(photographs), TOY, run)
     table = str(run / "candidates.csv")
@@ -119,8 +126,17 @@ def test_locked_folder(photographs: Path, tmp_path: Path, clic: Clic) -> None:
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "another run" in done.stderr
 
 
-@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["submit"], ["select", "x", "--budget", "many"],
-                                       ["demo", "--workers", "0"], ["demo", "--time-limit", "nan"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["nonsense"],
+        ["submit"],
+        ["select", "x", "--budget", "many"],
+        ["demo", "--workers", "0"],
+        ["demo", "--time-limit", "nan"],
+    ],
+)
 def test_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(arguments)
@@ -128,8 +144,10 @@ def test_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -
 
 
 def test_help_loads_nothing_heavy(clic: Clic) -> None:
-    script = ("import sys\nfrom harness.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
-              "sys.exit(bool({'torch', 'pandas', 'scipy', 'rich', 'numpy'} & set(sys.modules)))")
+    script = (
+        "import sys\nfrom harness.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
+        "sys.exit(bool({'torch', 'pandas', 'scipy', 'rich', 'numpy'} & set(sys.modules)))"
+    )
     assert clic("--help").stdout.startswith("usage: clic")
     subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.DEVNULL)
 
@@ -139,9 +157,11 @@ def test_codecs_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert "clic" in capsys.readouterr().out.splitlines()
 
 
-def test_other_errors_of_ours_are_user_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                                              capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_errors_of_ours_are_user_errors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     for error in (LeaderboardError("board"), OSError(28, "No space left on device")):
+
         def fail(*_: object, error: Exception = error) -> None:
             raise error
 

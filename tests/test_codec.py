@@ -85,8 +85,15 @@ def test_varints(value: int, rest: bytes) -> None:
             get_varint(encoded[:cut], 0)
 
 
-@given(st.integers(1, 65536), st.integers(1, 1024), st.integers(0, 255), st.integers(0, 255), st.booleans(),
-       st.integers(0, 255), st.integers(0, 255))
+@given(
+    st.integers(1, 65536),
+    st.integers(1, 1024),
+    st.integers(0, 255),
+    st.integers(0, 255),
+    st.booleans(),
+    st.integers(0, 255),
+    st.integers(0, 255),
+)
 def test_headers(width: int, height: int, gain: int, model: int, refined: bool, offset: int, sharpness: int) -> None:
     header = Header(width, height, gain, model, refined, offset, sharpness)
     words = np.pad(np.arange(9, dtype=np.uint16), (0, least_words(header)))
@@ -142,9 +149,15 @@ def test_flat_images_have_as_many_bytes_as_a_decoder_asks_for() -> None:
     assert np.array_equal(decode_image(stream, {0: model}), reconstruction)
 
 
-@given(st.dictionaries(st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\n/\\\0"),
-                               min_size=1).filter(lambda name: name not in (".", "..")),
-                       st.binary(max_size=30), max_size=8))
+@given(
+    st.dictionaries(
+        st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\n/\\\0"), min_size=1).filter(
+            lambda name: name not in (".", "..")
+        ),
+        st.binary(max_size=30),
+        max_size=8,
+    )
+)
 def test_containers(streams: dict[str, bytes]) -> None:
     assert unpack(pack(streams)) == streams
 

@@ -12,15 +12,18 @@ from harness.images import list_images, load_rgb
 GRADIENT = np.linspace(0, 255, 20 * 30).reshape(20, 30).astype(np.uint8)
 
 
-@pytest.mark.parametrize(("mode", "note"), [
-    ("RGB", ""),
-    ("L", "greyscale"),
-    ("1", "greyscale"),
-    ("LA", "alpha dropped"),
-    ("RGBA", "alpha dropped"),
-    ("P", "palette expanded"),
-    ("I;16", "more than 8 bits"),
-])
+@pytest.mark.parametrize(
+    ("mode", "note"),
+    [
+        ("RGB", ""),
+        ("L", "greyscale"),
+        ("1", "greyscale"),
+        ("LA", "alpha dropped"),
+        ("RGBA", "alpha dropped"),
+        ("P", "palette expanded"),
+        ("I;16", "more than 8 bits"),
+    ],
+)
 def test_every_kind_of_png_becomes_rgb_with_a_note(mode: str, note: str, tmp_path: Path) -> None:
     if mode == "I;16":
         Image.fromarray(GRADIENT.astype(np.uint16) * 257).save(tmp_path / "a.png")

@@ -26,8 +26,9 @@ class Recorder:
         assert self.known_hyper.shape == shape
         return self.known_hyper
 
-    def latent(self, scale: np.ndarray, mean: np.ndarray, rows: np.ndarray, columns: np.ndarray,
-               start: int) -> np.ndarray:
+    def latent(
+        self, scale: np.ndarray, mean: np.ndarray, rows: np.ndarray, columns: np.ndarray, start: int
+    ) -> np.ndarray:
         channels = slice(start, start + scale.shape[1])
         self.mean[channels, rows, columns], self.scale[channels, rows, columns] = mean.T, scale.T
         symbols = np.rint(self.known[channels, rows, columns].T - mean / ONE).astype(np.int64)

@@ -126,9 +126,17 @@ def test_a_reference_scores_many_and_stays_as_it_was() -> None:
     assert reference.score(decoded) == first
 
 
-@pytest.mark.parametrize("decoded", [
-    np.zeros((20, 31, 3), np.uint8), np.zeros((30, 20, 3), np.uint8), np.zeros((20, 30), np.uint8),
-    np.zeros((20, 30, 4), np.uint8), np.zeros((20, 30, 3), np.float32), np.zeros((0, 30, 3), np.uint8)])
+@pytest.mark.parametrize(
+    "decoded",
+    [
+        np.zeros((20, 31, 3), np.uint8),
+        np.zeros((30, 20, 3), np.uint8),
+        np.zeros((20, 30), np.uint8),
+        np.zeros((20, 30, 4), np.uint8),
+        np.zeros((20, 30, 3), np.float32),
+        np.zeros((0, 30, 3), np.uint8),
+    ],
+)
 def test_other_shapes_and_types_are_refused(decoded: np.ndarray) -> None:
     with pytest.raises(ClicError, match="decoded image is"):
         Reference(np.zeros((20, 30, 3), np.uint8)).score(decoded)

@@ -46,12 +46,15 @@ def test_known_profiles() -> None:
     assert newest == dataclasses.replace(load_profile("clic2025"), name=newest.name, title=newest.title)
 
 
-@pytest.mark.parametrize("pixels, limits", [
-    (91_451_931, (857_362, 1_714_724, 3_429_448)),  # 2021 validation, as printed
-    (157_568_854, (1_477_209, 2_954_417, 5_908_833)),  # 2021 test, as printed: least and most pixels that fit
-    (157_568_880, (1_477_209, 2_954_417, 5_908_833)),
-    (86_245_376, (808_551, 1_617_101, 3_234_202)),  # 2025 test
-])
+@pytest.mark.parametrize(
+    "pixels, limits",
+    [
+        (91_451_931, (857_362, 1_714_724, 3_429_448)),  # 2021 validation, as printed
+        (157_568_854, (1_477_209, 2_954_417, 5_908_833)),  # 2021 test, as printed: least and most pixels that fit
+        (157_568_880, (1_477_209, 2_954_417, 5_908_833)),
+        (86_245_376, (808_551, 1_617_101, 3_234_202)),  # 2025 test
+    ],
+)
 def test_printed_budgets(pixels: int, limits: tuple[int, int, int]) -> None:
     profile = load_profile("clic2021")
     assert tuple(profile.budget(pixels, rate) for rate in profile.rates) == limits
@@ -70,8 +73,10 @@ def test_the_pixels_around_the_2021_test_set_do_not_fit() -> None:
 def test_budget_is_exact(pixels: int, thousandths: int) -> None:
     size = Fraction(thousandths, 1000) * pixels / 8
     base = load_profile("clic2025")
-    up, down, near = (dataclasses.replace(base, rounding=rounding).budget(pixels, thousandths / 1000)
-                      for rounding in get_args(get_type_hints(Profile)["rounding"]))
+    up, down, near = (
+        dataclasses.replace(base, rounding=rounding).budget(pixels, thousandths / 1000)
+        for rounding in get_args(get_type_hints(Profile)["rounding"])
+    )
     assert up - 1 < size <= up and down <= size < down + 1 and abs(near - size) <= Fraction(1, 2)
 
 
@@ -94,27 +99,30 @@ def test_own_file(tmp_path: Path) -> None:
     assert (child.name, child.seconds, child.title) == ("child", 7, "t")
 
 
-@pytest.mark.parametrize("old, new, says", [
-    ("cpus = 1", "cores = 1", r"unknown key 'cores'; allowed are .*cpus"),
-    ("cpus = 1", "", r"'cpus' is missing; add it as a whole number above 0"),
-    ("cpus = 1", "cpus = true", r"'cpus' is True; .*whole number"),
-    ("cpus = 1", "cpus = 0", r"'cpus' is 0; .*above 0"),
-    ("cpus = 1", "cpus = 1.5", r"'cpus' is 1.5"),
-    ('"ceil"', '"up"', r"'rounding' is 'up'; it must be one of \"ceil\", \"floor\", \"nearest\""),
-    ('"raw"', "1", r"'container' is 1; it must be one of \"zip\", \"raw\""),
-    ('"t"', '""', r"'title' is ''; .*not empty"),
-    ('["0.15"]', "[0.15]", r"'rates' is \[0.15\]; .*as texts"),
-    ('["0.15"]', "[]", r"'rates' is \[\]"),
-    ('["0.15"]', '["0.15", "0.150"]', r"different rates"),
-    ('["0.15"]', '["x"]', r"'rates': rate 'x': not a positive number"),
-    ('data_file = "a.bin"', 'data_file = "a/b"', r"'data_file' is 'a/b'; .*plain file name"),
-    ('data_file = "a.bin"', 'data_file = "decode"', r"'data_file' is 'decode'"),
-    ('payload = "a.bin"', 'payload = "b.bin"', r"'payload' is 'b.bin'; it must be \"a.bin\""),
-    ("cpus = 1", "cpus =", r"not a readable TOML file"),
-    ("cpus = 1", 'cpus = 1\nextends = "nowhere"', r"'nowhere': not found; give one of clic2021"),
-    ("cpus = 1", "cpus = 1\nextends = 1", r"'extends' is 1"),
-    ("cpus = 1", 'cpus = 1\nextends = "mine.toml"', r"extends it in turn"),
-])
+@pytest.mark.parametrize(
+    "old, new, says",
+    [
+        ("cpus = 1", "cores = 1", r"unknown key 'cores'; allowed are .*cpus"),
+        ("cpus = 1", "", r"'cpus' is missing; add it as a whole number above 0"),
+        ("cpus = 1", "cpus = true", r"'cpus' is True; .*whole number"),
+        ("cpus = 1", "cpus = 0", r"'cpus' is 0; .*above 0"),
+        ("cpus = 1", "cpus = 1.5", r"'cpus' is 1.5"),
+        ('"ceil"', '"up"', r"'rounding' is 'up'; it must be one of \"ceil\", \"floor\", \"nearest\""),
+        ('"raw"', "1", r"'container' is 1; it must be one of \"zip\", \"raw\""),
+        ('"t"', '""', r"'title' is ''; .*not empty"),
+        ('["0.15"]', "[0.15]", r"'rates' is \[0.15\]; .*as texts"),
+        ('["0.15"]', "[]", r"'rates' is \[\]"),
+        ('["0.15"]', '["0.15", "0.150"]', r"different rates"),
+        ('["0.15"]', '["x"]', r"'rates': rate 'x': not a positive number"),
+        ('data_file = "a.bin"', 'data_file = "a/b"', r"'data_file' is 'a/b'; .*plain file name"),
+        ('data_file = "a.bin"', 'data_file = "decode"', r"'data_file' is 'decode'"),
+        ('payload = "a.bin"', 'payload = "b.bin"', r"'payload' is 'b.bin'; it must be \"a.bin\""),
+        ("cpus = 1", "cpus =", r"not a readable TOML file"),
+        ("cpus = 1", 'cpus = 1\nextends = "nowhere"', r"'nowhere': not found; give one of clic2021"),
+        ("cpus = 1", "cpus = 1\nextends = 1", r"'extends' is 1"),
+        ("cpus = 1", 'cpus = 1\nextends = "mine.toml"', r"extends it in turn"),
+    ],
+)
 def test_wrong_files(tmp_path: Path, old: str, new: str, says: str) -> None:
     assert old in GOOD
     path = write(tmp_path, GOOD.replace(old, new))

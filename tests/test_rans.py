@@ -16,7 +16,7 @@ def random_tables(rng: np.random.Generator, count: int, longest: int) -> Tables:
     size = rng.integers(2, longest + 1, size=count)
     for row, n in zip(cumulative, size, strict=True):
         cuts = np.sort(rng.choice(TOTAL - 1, size=n - 1, replace=False)) + 1
-        row[1 : n] = cuts
+        row[1:n] = cuts
         row[n:] = TOTAL
     return Tables(cumulative, np.zeros(count, np.int64), size)
 

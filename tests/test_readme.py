@@ -22,8 +22,18 @@ def test_codec_of_the_readme_goes_all_the_way(tmp_path: Path, monkeypatch: pytes
     for seed in range(2):
         photograph(seed, 200, 180).save(tmp_path / "photographs" / f"{seed}.png")
     out = tmp_path / "out"
-    command = ["submit", str(tmp_path / "photographs"), "--out", str(out), "--codec", "my_module:WebP",
-               "--profile", "clic2027", "--rates", "0.6"]
+    command = [
+        "submit",
+        str(tmp_path / "photographs"),
+        "--out",
+        str(out),
+        "--codec",
+        "my_module:WebP",
+        "--profile",
+        "clic2027",
+        "--rates",
+        "0.6",
+    ]
     assert main(command) == 0
     assert (out / "0.6" / "bs.zip").is_file() and (out / "report.html").is_file()
 

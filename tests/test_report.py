@@ -104,8 +104,11 @@ def run(tmp_path: Path) -> tuple[Path, dict[str, Path]]:
                             "score": row["msssim_competition"],
                             "bound": row["msssim_competition"] + 2e-6,
                         },
-                        "verification": {"sandbox": "bubblewrap", "not_enforced": ["processor count"],
-                                         "decoder_says": "3 images: 1.5 s of entropy decoding"},
+                        "verification": {
+                            "sandbox": "bubblewrap",
+                            "not_enforced": ["processor count"],
+                            "decoder_says": "3 images: 1.5 s of entropy decoding",
+                        },
                     }
                     for row in board
                 }

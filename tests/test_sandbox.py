@@ -26,8 +26,14 @@ def level(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def run(folder: Path, decode: str, level: str | None = None, profile: Profile = PROFILE,
-        time_limit: float | None = 20, members: Mapping[str, bytes] = MappingProxyType({})) -> DecodeRun:
+def run(
+    folder: Path,
+    decode: str,
+    level: str | None = None,
+    profile: Profile = PROFILE,
+    time_limit: float | None = 20,
+    members: Mapping[str, bytes] = MappingProxyType({}),
+) -> DecodeRun:
     folder.mkdir(exist_ok=True)
     write_zip(folder / "decoder.zip", {"decode": decode.encode(), **members})
     (folder / "bs.zip").write_bytes(b"the data")
@@ -58,8 +64,12 @@ def processes(word: str) -> list[str]:
 def test_behaves_as_the_server(tmp_path: Path, level: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLIC_TEST_SECRET", "1")
     monkeypatch.setenv("PYTHONPATH", "/somewhere")
-    done = run(tmp_path, BASH + 'pwd; echo "$# arguments"; cat bs.zip lib; cat; env; mkdir images; nproc',
-               level, members={"lib": b" and the library\n"})
+    done = run(
+        tmp_path,
+        BASH + 'pwd; echo "$# arguments"; cat bs.zip lib; cat; env; mkdir images; nproc',
+        level,
+        members={"lib": b" and the library\n"},
+    )
     assert (done.returncode, done.stopped, done.level) == (0, "", level)
     assert f"{(tmp_path / 'work').resolve()}\n0 arguments\nthe data and the library\n" in done.output
     assert f"HOME={(tmp_path / 'work').resolve()}/" in done.output and "PYTHONNOUSERSITE=1" in done.output
@@ -84,8 +94,9 @@ def test_exit_code_and_end_of_the_output(tmp_path: Path, level: str) -> None:
     assert done.output.endswith("last words\n") and len(done.output) == OUTPUT_BYTES
 
 
-@pytest.mark.parametrize("program", ["sleep 60.125", "yes", "exec >&- 2>&-; sleep 60.125",
-                                     "trap '' TERM INT HUP; while :; do :; done"])
+@pytest.mark.parametrize(
+    "program", ["sleep 60.125", "yes", "exec >&- 2>&-; sleep 60.125", "trap '' TERM INT HUP; while :; do :; done"]
+)
 def test_time_out(tmp_path: Path, level: str, program: str) -> None:
     begin = time.monotonic()
     done = run(tmp_path, BASH + program, level, time_limit=1)
@@ -97,8 +108,9 @@ def test_time_out(tmp_path: Path, level: str, program: str) -> None:
 @pytest.mark.parametrize("ends", [True, False])
 def test_nothing_outlives_the_run(tmp_path: Path, level: str, ends: bool) -> None:
     """Children in the background, in sessions of their own, orphaned, and without their environment."""
-    program = ("sleep 60.25 &\nsetsid sleep 60.25 &\n(setsid sleep 60.25 &)\n"
-               "setsid env -i /bin/sleep 60.25 &\n" + ("sleep 0.3" if ends else "wait; sleep 60"))
+    program = "sleep 60.25 &\nsetsid sleep 60.25 &\n(setsid sleep 60.25 &)\nsetsid env -i /bin/sleep 60.25 &\n" + (
+        "sleep 0.3" if ends else "wait; sleep 60"
+    )
     done = run(tmp_path, BASH + program, level, time_limit=10 if ends else 1)
     assert done.stopped == ("" if ends else "time")
     assert done.seconds < 30

@@ -27,8 +27,18 @@ def table(points: list[list[tuple[int, float]]], sides: list[int] | None = None)
     rows = []
     for image, (options, side) in enumerate(zip(points, sides or [10] * len(points), strict=True)):
         for point, (size, score) in enumerate(options):
-            rows.append((f"image{image:03}", side, 7, f"q{point}", size,
-                         math.nan if score == 0 and point % 3 == 0 else score, score**2, 5000 * (1 - score)))
+            rows.append(
+                (
+                    f"image{image:03}",
+                    side,
+                    7,
+                    f"q{point}",
+                    size,
+                    math.nan if score == 0 and point % 3 == 0 else score,
+                    score**2,
+                    5000 * (1 - score),
+                )
+            )
     return pd.DataFrame(rows, columns=list(selection.COLUMNS))
 
 
@@ -40,8 +50,10 @@ def realistic(images: int, points: int, seed: int) -> pd.DataFrame:
     falls = random.uniform(5, 9, (images, 1)) * np.sqrt(rates) + random.normal(1, 0.01, rates.shape)
     sizes = (rates * sides[:, None] * 7 / 8 * 200).astype(int) + 1
     scores = 1 - np.exp(-falls)
-    return table([list(zip(size.tolist(), score.tolist(), strict=True))
-                  for size, score in zip(sizes, scores, strict=True)], sides.tolist())
+    return table(
+        [list(zip(size.tolist(), score.tolist(), strict=True)) for size, score in zip(sizes, scores, strict=True)],
+        sides.tolist(),
+    )
 
 
 def limits(candidates: pd.DataFrame) -> tuple[int, int]:
@@ -80,16 +92,24 @@ def integer_program(candidates: pd.DataFrame, budget: int) -> float:
     share = (pixels / pixels.groupby(candidates["image"]).first().sum()).to_numpy()
     value = candidates["msssim_competition"].fillna(0).to_numpy() * share
     one_each = pd.get_dummies(candidates["image"]).to_numpy(float).T
-    result = milp(-value, integrality=np.ones(len(value)), bounds=Bounds(0, 1), options={"mip_rel_gap": 0},
-                  constraints=[LinearConstraint(one_each, 1, 1),
-                               LinearConstraint(candidates["bytes"].to_numpy(float)[None], -np.inf, budget)])
+    result = milp(
+        -value,
+        integrality=np.ones(len(value)),
+        bounds=Bounds(0, 1),
+        options={"mip_rel_gap": 0},
+        constraints=[
+            LinearConstraint(one_each, 1, 1),
+            LinearConstraint(candidates["bytes"].to_numpy(float)[None], -np.inf, budget),
+        ],
+    )
     return math.fsum(value[result.x > 0.5])
 
 
 # few distinct values make ties, equal points and dominated ones; many do not. No floats, because the mean
 # squared error of an image is no closer to 0 than one step in one sample
-SCORE = st.one_of(st.integers(0, 4).map(lambda score: score / 4),
-                  st.integers(0, 10**6).map(lambda score: score / 10**6))
+SCORE = st.one_of(
+    st.integers(0, 4).map(lambda score: score / 4), st.integers(0, 10**6).map(lambda score: score / 10**6)
+)
 SIZE = st.one_of(st.integers(1, 6), st.integers(1, 1000))
 POINTS = st.lists(st.tuples(SIZE, SCORE), min_size=1, max_size=5)
 
@@ -115,9 +135,17 @@ def test_as_good_as_trying_every_choice(candidates: pd.DataFrame, part: float, o
 def test_as_good_as_an_integer_program(seed: int) -> None:
     random = np.random.default_rng(seed)
     images, points = random.integers(4, 15), random.integers(2, 9)
-    candidates = realistic(images, points, seed) if seed % 2 else table(
-        [[(int(size), float(score)) for size, score in random.uniform((1, 0), (500, 1), (points, 2))]
-         for _ in range(images)], random.integers(1, 40, images).tolist())
+    candidates = (
+        realistic(images, points, seed)
+        if seed % 2
+        else table(
+            [
+                [(int(size), float(score)) for size, score in random.uniform((1, 0), (500, 1), (points, 2))]
+                for _ in range(images)
+            ],
+            random.integers(1, 40, images).tolist(),
+        )
+    )
     low, high = limits(candidates)
     for part in (0.03, 0.2, 0.6):
         budget = low + int(part * (high - low))
@@ -238,18 +266,21 @@ def test_the_smallest_reachable_size_is_named() -> None:
         select(candidates, 41, overhead=2)
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    (lambda table: table.drop(columns=["mse", "bytes"]), "no column bytes, mse"),
-    (lambda table: table.iloc[:0], "no candidates"),
-    (lambda table: pd.concat([table, table.iloc[1:2]]), r"image000 \(10x7\), point q1: .* twice"),
-    (lambda table: table.assign(bytes=[10, 0, 30]), "point q1: bytes, width and height must be whole"),
-    (lambda table: table.assign(bytes=[10, -4, 30]), "point q1: bytes"),
-    (lambda table: table.assign(bytes=[10, 1.5, 30]), "point q1: bytes"),
-    (lambda table: table.assign(bytes=[10, math.nan, 30]), "point q1: bytes"),
-    (lambda table: table.assign(bytes=["10", "many", "30"]), "point q1: bytes"),
-    (lambda table: table.assign(width=[10, 11, 10]), "image000 .* differs"),
-    (lambda table: table.assign(image=["a", None, "b"]), "empty"),
-])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda table: table.drop(columns=["mse", "bytes"]), "no column bytes, mse"),
+        (lambda table: table.iloc[:0], "no candidates"),
+        (lambda table: pd.concat([table, table.iloc[1:2]]), r"image000 \(10x7\), point q1: .* twice"),
+        (lambda table: table.assign(bytes=[10, 0, 30]), "point q1: bytes, width and height must be whole"),
+        (lambda table: table.assign(bytes=[10, -4, 30]), "point q1: bytes"),
+        (lambda table: table.assign(bytes=[10, 1.5, 30]), "point q1: bytes"),
+        (lambda table: table.assign(bytes=[10, math.nan, 30]), "point q1: bytes"),
+        (lambda table: table.assign(bytes=["10", "many", "30"]), "point q1: bytes"),
+        (lambda table: table.assign(width=[10, 11, 10]), "image000 .* differs"),
+        (lambda table: table.assign(image=["a", None, "b"]), "empty"),
+    ],
+)
 def test_a_faulty_table_is_refused(change: object, message: str) -> None:
     assert callable(change)
     with pytest.raises(ClicError, match=message):

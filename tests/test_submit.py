@@ -27,8 +27,12 @@ PROFILE = load_profile("clic2021")
 
 def files(folder: Path) -> dict[str, bytes]:
     """What goes to the challenge and what it decodes to."""
-    return {str(path.relative_to(folder)): path.read_bytes()
-            for rate in RATES for path in sorted((folder / rate).rglob("*")) if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for rate in RATES
+        for path in sorted((folder / rate).rglob("*"))
+        if path.is_file()
+    }
 
 
 @pytest.fixture
@@ -70,8 +74,9 @@ def test_the_whole_way(photographs: Path, tmp_path: Path, capsys: pytest.Capture
     assert not list(out.glob("**/.*.part"))
 
 
-def test_finished_steps_are_not_done_again(photographs: Path, tmp_path: Path,
-                                           capsys: pytest.CaptureFixture[str]) -> None:
+def test_finished_steps_are_not_done_again(
+    photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "out"
     submit(photographs, out, PROFILE, RATES, TOY, "team")
     before, board = files(out), (out / "leaderboard.csv").read_bytes()
@@ -91,8 +96,9 @@ def test_finished_steps_are_not_done_again(photographs: Path, tmp_path: Path,
 
 
 @pytest.mark.parametrize("moment", ["streams/beach/2.bin", "0.25/decoder.zip", "0.4/images.zip"])
-def test_killed_and_resumed_gives_the_same_bytes(photographs: Path, tmp_path: Path, moment: str,
-                                                 start_clic: Callable[..., subprocess.Popen[str]]) -> None:
+def test_killed_and_resumed_gives_the_same_bytes(
+    photographs: Path, tmp_path: Path, moment: str, start_clic: Callable[..., subprocess.Popen[str]]
+) -> None:
     out = tmp_path / "out"
     arguments = ["submit", photographs, "--out", out, "--codec", TOY, "--rates", *RATES]
     process = start_clic(*arguments, TOY_DELAY="0.02")
@@ -143,8 +149,9 @@ class Padded(ToyCodec):
 
 
 @pytest.mark.parametrize("codec", [ToyCodec(), Padded()])
-def test_packed_never_over_budget_and_close_to_it(swept: tuple[pd.DataFrame, Path], tmp_path: Path,
-                                                  codec: ToyCodec) -> None:
+def test_packed_never_over_budget_and_close_to_it(
+    swept: tuple[pd.DataFrame, Path], tmp_path: Path, codec: ToyCodec
+) -> None:
     candidates, streams = swept
     most = len(codec.pack({image: b"" for image in candidates["image"]})) + 4 * 300 + 200
     for rate in [f"{0.25 + step / 50:.2f}" for step in range(25)]:
@@ -167,8 +174,9 @@ def test_containers(swept: tuple[pd.DataFrame, Path], photographs: Path, tmp_pat
     rules.write_text('extends = "clic2021"\ncontainer = "raw"\ndata_file = "set.bin"\npayload = "set.bin"\n')
     raw: Profile = load_profile(str(rules))
     plain = pack(candidates, ToyCodec(), streams, raw, "0.5", tmp_path / "raw")
-    assert (tmp_path / "raw/set.bin").read_bytes() == ToyCodec().pack({
-        image: (streams / image / f"{point}.bin").read_bytes() for image, point in plain.points.items()})
+    assert (tmp_path / "raw/set.bin").read_bytes() == ToyCodec().pack(
+        {image: (streams / image / f"{point}.bin").read_bytes() for image, point in plain.points.items()}
+    )
     assert plain.score >= packed.score
     assert verify(tmp_path / "raw", photographs, raw, "0.5").ok
 

@@ -46,7 +46,8 @@ def test_rows_describe_streams_and_their_pixels(photographs: Path, tmp_path: Pat
     table = sweep(images, TOY, tmp_path / "out", progress=lambda done, total: seen.append(done / total))
     assert list(table.columns) == list(COLUMNS)
     assert list(zip(table["image"], table["point"], strict=True)) == [
-        (source.name, point) for source in images for point in POINTS]
+        (source.name, point) for source in images for point in POINTS
+    ]
     assert seen == sorted(seen) and len(seen) == len(table) and seen[-1] == 1
     for row in table.itertuples():
         stream = (tmp_path / "out/streams" / row.image / f"{row.point}.bin").read_bytes()
@@ -55,10 +56,12 @@ def test_rows_describe_streams_and_their_pixels(photographs: Path, tmp_path: Pat
         assert row.image_sha256 == sha256((photographs / f"{row.image}.png").read_bytes())
         assert row.pixels_sha256 == pixels_sha256(decoded)
         score = Reference(original).score(decoded)
-        assert np.array_equal([row.msssim_competition, row.msssim_paper, row.mse], [*vars(score).values()],
-                              equal_nan=True)
-    written = pd.read_csv(tmp_path / "out/candidates.csv", dtype={"image": str, "point": str},
-                          float_precision="round_trip")
+        assert np.array_equal(
+            [row.msssim_competition, row.msssim_paper, row.mse], [*vars(score).values()], equal_nan=True
+        )
+    written = pd.read_csv(
+        tmp_path / "out/candidates.csv", dtype={"image": str, "point": str}, float_precision="round_trip"
+    )
     pd.testing.assert_frame_equal(written, table, check_dtype=False)
 
 
@@ -72,8 +75,7 @@ def test_nothing_is_coded_twice(photographs: Path, tmp_path: Path, coded: Callab
     assert (tmp_path / "out/candidates.csv").read_bytes() == before
 
 
-def test_only_what_changed_is_coded_again(photographs: Path, tmp_path: Path,
-                                          coded: Callable[[], list[str]]) -> None:
+def test_only_what_changed_is_coded_again(photographs: Path, tmp_path: Path, coded: Callable[[], list[str]]) -> None:
     out = tmp_path / "out"
     sweep(list_images(photographs), TOY, out)
     coded()
@@ -102,17 +104,25 @@ def test_torn_last_line(photographs: Path, tmp_path: Path, coded: Callable[[], l
     log = tmp_path / "out/candidates.csv"
     whole, expected = log.read_bytes(), without_time(log)
     last = whole.rstrip(b"\n").rindex(b"\n") + 1
-    log.write_bytes(whole[:min(last + kept, len(whole) - 2)])
+    log.write_bytes(whole[: min(last + kept, len(whole) - 2)])
     coded()
     sweep(images, TOY, tmp_path / "out")
     assert len(coded()) == 1
     pd.testing.assert_frame_equal(without_time(log), expected)
 
 
-@pytest.mark.parametrize(("color", "count", "reason"), [((255, 0, 255), len(POINTS), "ValueError: magenta"),
-                                                        ((0, 255, 255), 1, "killed by SIGKILL")])
-def test_others_go_on_when_an_image_fails(photographs: Path, tmp_path: Path, coded: Callable[[], list[str]],
-                                          color: tuple[int, int, int], count: int, reason: str) -> None:
+@pytest.mark.parametrize(
+    ("color", "count", "reason"),
+    [((255, 0, 255), len(POINTS), "ValueError: magenta"), ((0, 255, 255), 1, "killed by SIGKILL")],
+)
+def test_others_go_on_when_an_image_fails(
+    photographs: Path,
+    tmp_path: Path,
+    coded: Callable[[], list[str]],
+    color: tuple[int, int, int],
+    count: int,
+    reason: str,
+) -> None:
     out = tmp_path / "out"
     marked(color).save(photographs / "bad.png")
     with pytest.raises(ClicError, match=rf"^{count} failures .*bad .*{reason}.*failures.csv"):
@@ -129,7 +139,7 @@ def test_others_go_on_when_an_image_fails(photographs: Path, tmp_path: Path, cod
 def test_unreadable_image_is_a_failure(photographs: Path, tmp_path: Path) -> None:
     images = list_images(photographs)
     content = (photographs / "city 7.png").read_bytes()
-    (photographs / "city 7.png").write_bytes(content[:len(content) // 2])
+    (photographs / "city 7.png").write_bytes(content[: len(content) // 2])
     with pytest.raises(ClicError, match=r"1 failures .*city 7 : .*not a readable image"):
         sweep(images, TOY, tmp_path / "out")
 
@@ -155,8 +165,9 @@ def rows_logged(out: Path) -> int:
     return log.read_bytes().count(b"\n") - 1 if log.exists() else -1
 
 
-def test_killed_and_resumed(photographs: Path, tmp_path: Path, coded: Callable[[], list[str]],
-                            start_clic: Callable[..., subprocess.Popen[str]]) -> None:
+def test_killed_and_resumed(
+    photographs: Path, tmp_path: Path, coded: Callable[[], list[str]], start_clic: Callable[..., subprocess.Popen[str]]
+) -> None:
     """SIGKILL of the parent alone, in mid-sweep: its workers end, and the rest is coded once."""
     images = list_images(photographs)
     out = tmp_path / "out"
@@ -171,16 +182,19 @@ def test_killed_and_resumed(photographs: Path, tmp_path: Path, coded: Callable[[
     sweep(images, TOY, out)
     assert len(coded()) == len(images) * len(POINTS) - logged
     sweep(images, TOY, tmp_path / "unbroken")
-    pd.testing.assert_frame_equal(without_time(out / "candidates.csv"),
-                                  without_time(tmp_path / "unbroken/candidates.csv"))
+    pd.testing.assert_frame_equal(
+        without_time(out / "candidates.csv"), without_time(tmp_path / "unbroken/candidates.csv")
+    )
     assert not list(out.glob("**/.*.part"))
 
 
-def test_interrupt_ends_all_processes(photographs: Path, tmp_path: Path,
-                                      start_clic: Callable[..., subprocess.Popen[str]]) -> None:
+def test_interrupt_ends_all_processes(
+    photographs: Path, tmp_path: Path, start_clic: Callable[..., subprocess.Popen[str]]
+) -> None:
     log = tmp_path / "coded.log"
-    process = start_clic("encode", photographs, "--codec", TOY, "--out", tmp_path / "out", TOY_DELAY="180",
-                         TOY_LOG=str(log))
+    process = start_clic(
+        "encode", photographs, "--codec", TOY, "--out", tmp_path / "out", TOY_DELAY="180", TOY_LOG=str(log)
+    )
     wait_until(log.exists)
     os.killpg(process.pid, signal.SIGINT)
     _, stderr = process.communicate(timeout=60)

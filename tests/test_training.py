@@ -110,8 +110,9 @@ def test_hard_stage_freezes_the_encoder_and_has_no_noise(crops: Path) -> None:
 
 
 @pytest.mark.parametrize("stage", ["soft", "hard"])
-def test_a_run_that_was_stopped_repeats_the_unbroken_one(stage: str, crops: Path, tmp_path: Path,
-                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_was_stopped_repeats_the_unbroken_one(
+    stage: str, crops: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("submission.train.load_crops", lambda folder: load_crops(folder, 256))
     whole = train(RECIPE, crops, tmp_path / "whole", stage, 6, 10, None)
     parts = tmp_path / "parts"

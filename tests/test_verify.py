@@ -42,11 +42,17 @@ PICTURES = {f"{name}.png": png(*size) for name, size in SIZES.items()}
 
 def deep_png(width: int, height: int) -> bytes:
     """An RGB PNG of 16 bits, which Pillow cannot write."""
+
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
     rows = zlib.compress((b"\0" + bytes(6 * width)) * height)
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0))
-            + chunk(b"IDAT", rows) + chunk(b"IEND", b""))
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0))
+        + chunk(b"IDAT", rows)
+        + chunk(b"IEND", b"")
+    )
 
 
 class Case:
@@ -104,8 +110,12 @@ def test_says_how_far_the_decoder_is(
 
 
 def test_pictures_may_lie_anywhere_and_others_are_ignored(case: Case) -> None:
-    case.decoder({"decode": DECODE.encode() + b"mkdir -p a/b; mv images/one.png a/b; mv images/two.png .; "
-                                              b"cp two.png extra.png\n"})
+    case.decoder(
+        {
+            "decode": DECODE.encode() + b"mkdir -p a/b; mv images/one.png a/b; mv images/two.png .; "
+            b"cp two.png extra.png\n"
+        }
+    )
     assert case.says() == []
     assert sorted(path.name for path in case.keep.iterdir()) == ["one.png", "two.png"]
 
@@ -129,8 +139,7 @@ def test_everything_missing_is_said_at_once(case: Case) -> None:
     (case.folder / DECODER).unlink()
     (case.folder / "bs.zip").unlink()
     seen = case.verify()
-    assert [(finding.where, finding.what) for finding in seen.findings] == [
-        (DECODER, "missing"), ("bs.zip", "missing")]
+    assert [(finding.where, finding.what) for finding in seen.findings] == [(DECODER, "missing"), ("bs.zip", "missing")]
     assert seen.decoder_sha224 is seen.data_bytes is seen.decode_seconds is seen.sandbox is None
     assert json.loads(json.dumps(seen.to_json()))["findings"][0]["mend"]
 
@@ -139,22 +148,31 @@ def crlf(text: str) -> bytes:
     return text.replace("\n", "\r\n").encode()
 
 
-@pytest.mark.parametrize("members, executable, says", [
-    ({"lib": b""}, (), ["decoder.zip: no 'decode' at the top level; "]),
-    ({"bin/decode": b""}, (), ["decoder.zip: no 'decode' at the top level (but 'bin/decode'); "]),
-    ({"Decode.sh": b""}, (), ["decoder.zip: no 'decode' at the top level (but 'Decode.sh'); "]),
-    ({"decode": DECODE.encode()}, (), ["decoder.zip: decode: not executable; "]),
-    ({"decode": b"echo\n"}, ("decode",), ["decoder.zip: decode: neither a script nor a Linux program; "]),
-    ({"decode": b"#!python3\n"}, ("decode",), ["decoder.zip: decode: interpreter 'python3' is not a full"]),
-    ({"decode": crlf(DECODE)}, ("decode",), ["decoder.zip: decode: lines end as on Windows (CRLF); "]),
-    ({"decode": b"echo\n", "bs.zip": b"", "a.PNG": b""}, (), [
-        "decoder.zip: member 'bs.zip' would lie where the data file does; ",
-        "decoder.zip: decode: not executable; ",
-        "decoder.zip: decode: neither a script nor a Linux program; ",
-        "decoder.zip: member 'a.PNG' is a picture or a video; "]),
-])
-def test_decoders_that_are_not_run(case: Case, members: dict[str, bytes], executable: tuple[str, ...],
-                                   says: list[str]) -> None:
+@pytest.mark.parametrize(
+    "members, executable, says",
+    [
+        ({"lib": b""}, (), ["decoder.zip: no 'decode' at the top level; "]),
+        ({"bin/decode": b""}, (), ["decoder.zip: no 'decode' at the top level (but 'bin/decode'); "]),
+        ({"Decode.sh": b""}, (), ["decoder.zip: no 'decode' at the top level (but 'Decode.sh'); "]),
+        ({"decode": DECODE.encode()}, (), ["decoder.zip: decode: not executable; "]),
+        ({"decode": b"echo\n"}, ("decode",), ["decoder.zip: decode: neither a script nor a Linux program; "]),
+        ({"decode": b"#!python3\n"}, ("decode",), ["decoder.zip: decode: interpreter 'python3' is not a full"]),
+        ({"decode": crlf(DECODE)}, ("decode",), ["decoder.zip: decode: lines end as on Windows (CRLF); "]),
+        (
+            {"decode": b"echo\n", "bs.zip": b"", "a.PNG": b""},
+            (),
+            [
+                "decoder.zip: member 'bs.zip' would lie where the data file does; ",
+                "decoder.zip: decode: not executable; ",
+                "decoder.zip: decode: neither a script nor a Linux program; ",
+                "decoder.zip: member 'a.PNG' is a picture or a video; ",
+            ],
+        ),
+    ],
+)
+def test_decoders_that_are_not_run(
+    case: Case, members: dict[str, bytes], executable: tuple[str, ...], says: list[str]
+) -> None:
     case.decoder(members, executable)
     seen = case.verify()
     said = [str(finding) for finding in seen.findings]
@@ -182,11 +200,14 @@ def test_a_damaged_decoder_is_a_finding(case: Case) -> None:
     assert len(said) == 1 and "member 'decode' is damaged" in said[0]
 
 
-@pytest.mark.parametrize("more, time_limit, says", [
-    ("echo first; echo the cause >&2; exit 3", 60, "code 3, and printed last: first / the cause; expected"),
-    ("sleep 60", 4, "./decode: still running after 4 s; "),
-    ("python3 -c 'import time; x = bytearray(400000000); time.sleep(60)'", 60, "bytes of memory; expected"),
-])
+@pytest.mark.parametrize(
+    "more, time_limit, says",
+    [
+        ("echo first; echo the cause >&2; exit 3", 60, "code 3, and printed last: first / the cause; expected"),
+        ("sleep 60", 4, "./decode: still running after 4 s; "),
+        ("python3 -c 'import time; x = bytearray(400000000); time.sleep(60)'", 60, "bytes of memory; expected"),
+    ],
+)
 def test_runs_that_fail(case: Case, more: str, time_limit: float, says: str) -> None:
     case.decoder({"decode": (DECODE + more + "\n").encode()})
     seen = case.verify(dataclasses.replace(PROFILE, memory_bytes=200_000_000), time_limit=time_limit)
@@ -197,20 +218,25 @@ def test_runs_that_fail(case: Case, more: str, time_limit: float, says: str) -> 
 def test_a_decoder_that_writes_nothing(case: Case) -> None:
     case.decoder({"decode": b"#!/bin/sh\n"})
     said = case.says()
-    assert said == [f"{name}.png: missing; expected a PNG of {width} x {height}; let decode write "
-                    f"images/{name}.png" for name, (width, height) in SIZES.items()]
+    assert said == [
+        f"{name}.png: missing; expected a PNG of {width} x {height}; let decode write images/{name}.png"
+        for name, (width, height) in SIZES.items()
+    ]
 
 
-@pytest.mark.parametrize("make, says", [
-    (lambda: png(16, 24), "one.png: 16 x 24; expected 24 x 16; "),
-    (lambda: png(24, 16, "L"), "one.png: PNG of 8 bits and colour type 0; expected RGB of 8 bits"),
-    (lambda: png(24, 16, "RGBA"), "one.png: PNG of 8 bits and colour type 6; "),
-    (lambda: png(24, 16, "P"), "one.png: PNG of 8 bits and colour type 3; "),
-    (lambda: deep_png(24, 16), "one.png: PNG of 16 bits and colour type 2; "),
-    (lambda: b"", "one.png: not a PNG file; "),
-    (lambda: b"\xff\xd8\xff\xe0 a JPEG by the wrong name, of some length", "one.png: not a PNG file; "),
-    (lambda: png(24, 16)[:-60], "one.png: damaged ("),
-])
+@pytest.mark.parametrize(
+    "make, says",
+    [
+        (lambda: png(16, 24), "one.png: 16 x 24; expected 24 x 16; "),
+        (lambda: png(24, 16, "L"), "one.png: PNG of 8 bits and colour type 0; expected RGB of 8 bits"),
+        (lambda: png(24, 16, "RGBA"), "one.png: PNG of 8 bits and colour type 6; "),
+        (lambda: png(24, 16, "P"), "one.png: PNG of 8 bits and colour type 3; "),
+        (lambda: deep_png(24, 16), "one.png: PNG of 16 bits and colour type 2; "),
+        (lambda: b"", "one.png: not a PNG file; "),
+        (lambda: b"\xff\xd8\xff\xe0 a JPEG by the wrong name, of some length", "one.png: not a PNG file; "),
+        (lambda: png(24, 16)[:-60], "one.png: damaged ("),
+    ],
+)
 def test_wrong_pictures(case: Case, make: Callable[[], bytes], says: str) -> None:
     case.data({**PICTURES, "one.png": make()})
     seen = case.verify()
@@ -221,7 +247,9 @@ def test_wrong_pictures(case: Case, make: Callable[[], bytes], says: str) -> Non
 def test_a_picture_twice_and_a_link(case: Case) -> None:
     case.decoder({"decode": (DECODE + "cp images/one.png .; ln -sf /etc/hostname images/two.png\n").encode()})
     assert [said.split(";")[0] for said in case.says()] == [
-        "one.png: written 2 times: images/one.png, one.png", "two.png: missing"]
+        "one.png: written 2 times: images/one.png, one.png",
+        "two.png: missing",
+    ]
 
 
 def test_a_raw_data_file(case: Case) -> None:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from harness.protocol import Encoding
 
-DECODE = '''#!/usr/bin/env python3
+DECODE = """#!/usr/bin/env python3
 import io, json, pathlib, zipfile
 from PIL import Image
 
@@ -30,7 +30,7 @@ pathlib.Path("images").mkdir()
 for name, size in json.loads(head).items():
     Image.open(io.BytesIO(body[:size])).save(f"images/{name}.png")
     body = body[size:]
-'''
+"""
 
 
 class ToyCodec:

@@ -51,8 +51,9 @@ def _requantise(sums: np.ndarray, low: int) -> np.ndarray:
     return np.clip((sums + (1 << 13)) >> 14, low, BOUND)
 
 
-def parameters_int64(arrays: Arrays, groups: tuple[int, ...], context: str, hyper: np.ndarray,
-                     latent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def parameters_int64(
+    arrays: Arrays, groups: tuple[int, ...], context: str, hyper: np.ndarray, latent: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Means (C, h, w) in units of 2^-8 and scale indices of all elements, in int64 numpy alone.
 
     `hyper` (Z, h', w') are symbols, `latent` (C, h, w) is the quantised latent in units of 2^-8.
@@ -68,6 +69,7 @@ def parameters_int64(arrays: Arrays, groups: tuple[int, ...], context: str, hype
     features, known = x[:, :height, :width], latent.astype(np.int64)
     means, scales, start = [], [], 0
     for index, own in enumerate(groups):
+
         def layer(part: str, x: np.ndarray, name: str = f"context.{index}") -> np.ndarray:
             return _convolve_int64(x, _kernel(arrays, f"{name}.{part}", context), _bias(arrays, f"{name}.{part}"))
 
@@ -81,9 +83,16 @@ def parameters_int64(arrays: Arrays, groups: tuple[int, ...], context: str, hype
     return np.concatenate(means), np.concatenate(scales)
 
 
-def parameters_float32(arrays: Arrays, groups: tuple[int, ...], context: str, hyper: np.ndarray,
-                       latent: np.ndarray, layout: torch.memory_format) -> tuple[np.ndarray, np.ndarray]:
+def parameters_float32(
+    arrays: Arrays,
+    groups: tuple[int, ...],
+    context: str,
+    hyper: np.ndarray,
+    latent: np.ndarray,
+    layout: torch.memory_format,
+) -> tuple[np.ndarray, np.ndarray]:
     """The same networks as a codec without integers would run them: float32, rounded only at the end."""
+
     def convolve(name: str, x: Tensor) -> Tensor:
         weight = torch.from_numpy((_kernel(arrays, name, context) * 2.0**-14).astype(np.float32))
         bias = torch.from_numpy((_bias(arrays, name) * 2.0**-22).astype(np.float32))

@@ -46,8 +46,16 @@ def main() -> int:
     options = parser.parse_args()
     models, console = load_models(), wide_console()
     networks = {n: load_start(options.checkpoint or Path(path.stem)) for n, path in shipped_models().items()}
-    table = figures("data file", "images", "bytes", "bytes of\ninformation", "beyond\nit, %",
-                    "worst, beyond\n0.2 %, bytes", "float\nnetworks", "integers\ncost, %")
+    table = figures(
+        "data file",
+        "images",
+        "bytes",
+        "bytes of\ninformation",
+        "beyond\nit, %",
+        "worst, beyond\n0.2 %, bytes",
+        "float\nnetworks",
+        "integers\ncost, %",
+    )
     failed = False
     for path in options.files:
         sizes, integers, floats = [], [], []
@@ -60,9 +68,14 @@ def main() -> int:
         beyond = np.array(sizes) - 1.002 * np.array(integers)
         failed |= bool((beyond > HEADROOM).any())
         table.add_row(
-            str(Path(*path.parts[-2:])), f"{len(sizes)}", f"{sum(sizes):,}", f"{sum(integers):,.0f}",
-            f"{100 * (sum(sizes) / sum(integers) - 1):.3f}", f"{beyond.max():.1f}",
-            f"{sum(floats):,.0f}", f"{100 * (sum(integers) / sum(floats) - 1):+.3f}",
+            str(Path(*path.parts[-2:])),
+            f"{len(sizes)}",
+            f"{sum(sizes):,}",
+            f"{sum(integers):,.0f}",
+            f"{100 * (sum(sizes) / sum(integers) - 1):.3f}",
+            f"{beyond.max():.1f}",
+            f"{sum(floats):,.0f}",
+            f"{100 * (sum(integers) / sum(floats) - 1):+.3f}",
         )
     console.print(table)
     return int(failed)

@@ -53,12 +53,20 @@ def main() -> int:
         begin = time.perf_counter()
         latents.append(decode_latent(stream, {0: ordered})[2])
         seconds.append(time.perf_counter() - begin)
-        table.add_row(name, f"{len(list(steps(height, width))):,}", f"{8e-6 * len(stream) / (pixels.size / 3e6):.3f}",
-                      f"{seconds[-1]:.2f} s")
+        table.add_row(
+            name,
+            f"{len(list(steps(height, width))):,}",
+            f"{8e-6 * len(stream) / (pixels.size / 3e6):.3f}",
+            f"{seconds[-1]:.2f} s",
+        )
     same = np.array_equal(latents[0], latents[1])
     verdict = "all equal" if same else "which differ"
-    wide_console().print(table, f"{pixels.size / 3e6:.2f} megapixels, {latents[0].size:,} elements, {verdict}; "
-                         f"raster takes {seconds[1] / seconds[0]:.1f} times as long", sep="\n")
+    wide_console().print(
+        table,
+        f"{pixels.size / 3e6:.2f} megapixels, {latents[0].size:,} elements, {verdict}; "
+        f"raster takes {seconds[1] / seconds[0]:.1f} times as long",
+        sep="\n",
+    )
     return int(not same)
 
 

@@ -187,8 +187,7 @@ def compare(options: argparse.Namespace) -> int:
                 results.setdefault(running[done], {}).update(done.result())
                 progress.advance(task)
         first = results[SETTINGS[0]]
-        table = figures("setting", "images", "symbols", "coded", "other symbols,\nimages",
-                        "other parameters,\nimages")
+        table = figures("setting", "images", "symbols", "coded", "other symbols,\nimages", "other parameters,\nimages")
         failed = 0
         for setting in (*SETTINGS, *others):
             rows = results[setting]
@@ -204,12 +203,19 @@ def compare(options: argparse.Namespace) -> int:
             others_differ = [differing(base[name], row) for name, row in results[setting].items()]
             elements = sum(row["elements"] for row in results[setting].values())
             floats += sum(others_differ)
-            control.add_row(setting.name, f"{len(others_differ)}", f"{elements:,}", f"{sum(others_differ):,}",
-                            f"{sum(count > 0 for count in others_differ)}")
+            control.add_row(
+                setting.name,
+                f"{len(others_differ)}",
+                f"{elements:,}",
+                f"{sum(others_differ):,}",
+                f"{sum(count > 0 for count in others_differ)}",
+            )
         console.print(control)
     total = sum(row["symbols"] for rows in results.values() for row in rows.values() if "path" not in row)
-    console.print(f"{total:,} symbols compared in {time.monotonic() - began:.0f} s; torch {torch.__version__}, "
-                  f"synthesis on {DEVICE}; {'none differs' if not failed else f'{failed} differences'}")
+    console.print(
+        f"{total:,} symbols compared in {time.monotonic() - began:.0f} s; torch {torch.__version__}, "
+        f"synthesis on {DEVICE}; {'none differs' if not failed else f'{failed} differences'}"
+    )
     if not floats:
         console.print("the control found no difference either: this machine does not show what the comparison is for")
     return 1 if failed or not floats else 0
