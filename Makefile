@@ -33,7 +33,7 @@ bench: $(SET) ## decoding speed, beside AVIF, HEIC and JPEG XL in the same run
 	$(BIN)/clic bench decode
 
 fuzz: $(SET) ## 10,000 damaged streams against the decoder, then whole data files
-	$(BIN)/python tests/fuzz_decoder.py --streams 10000
+	$(BIN)/python tests/fuzz/fuzz_decoder.py --streams 10000
 
 clean: ## remove what the targets made
 	rm -rf .venv demo-out build dist *.egg-info

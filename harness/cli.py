@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         if arguments[:1] == ["train"]:  # its options are its own; this package knows nothing of them
-            return int(importlib.import_module("submission.train").main(arguments[1:]) or 0)
+            return int(importlib.import_module("submission.training.train").main(arguments[1:]) or 0)
         options = _parser().parse_args(arguments)
         from harness.commands import run
 

@@ -13,19 +13,22 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness.bench import REFERENCE, Measured, bench_decode
+from harness.bench.decode import REFERENCE, Measured, bench_decode
+from harness.challenge.profiles import load_profile
+from harness.challenge.submit import as_json, pack, rate_names, submit
+from harness.challenge.verify import verify
+from harness.codecs.protocol import codec_names, load_codec
 from harness.errors import ClicError
 from harness.files import write_atomic
 from harness.images import list_images
-from harness.profiles import load_profile
 from harness.progress import bar, log
-from harness.protocol import codec_names, load_codec
-from harness.scores import aggregate, score_folders
-from harness.selection import select
-from harness.submit import as_json, pack, rate_names, submit
-from harness.sweep import COLUMNS, READERS, exclusive, sweep
-from harness.verify import verify
-from leaderboard import LeaderboardError, read_leaderboard, terminal_table, write_report
+from harness.scores.aggregate import aggregate, score_folders
+from harness.selection.exact import select
+from harness.sweep.local import COLUMNS, READERS, exclusive, sweep
+from leaderboard.errors import LeaderboardError
+from leaderboard.report.page import write_report
+from leaderboard.results import read_leaderboard
+from leaderboard.tables import terminal_table
 
 PHOTOGRAPHS = (
     "astronaut.png",

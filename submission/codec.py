@@ -13,7 +13,7 @@ import decoder
 from decoder.container import pack
 from decoder.image import decode_image
 from decoder.model import load_model, shipped_models
-from harness.protocol import Encoding
+from harness.codecs.protocol import Encoding
 from submission.encoder import Analysed, EncoderNetworks, analyse, encode_latent
 
 DECODER = Path(decoder.__file__).parent

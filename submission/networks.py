@@ -2,9 +2,8 @@
 
 Analysis, hyperprior and a context model over channel groups (order G of group-major masks: the groups are
 coded one after the other, each sees all of the earlier groups around it and, by kind of context, its own raster past or
-one half of a checkerboard). After training
-`submission.export` turns everything that decides a probability into the decoder's integers; the synthesis is the
-decoder's own class.
+one half of a checkerboard). After training `submission.training.export` turns everything that decides a probability
+into the decoder's integers; the synthesis is the decoder's own class.
 """
 
 from dataclasses import dataclass

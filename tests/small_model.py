@@ -11,8 +11,8 @@ import torch
 from decoder.model import Model, load_model
 from decoder.networks import Shape
 from submission.encoder import EncoderNetworks
-from submission.export import decoder_arrays, encoder_arrays, npz_bytes
 from submission.networks import CodecNetworks
+from submission.training.export import decoder_arrays, encoder_arrays, npz_bytes
 
 SHAPE = Shape(stride4=16, stride8=16, stride16=32, blocks=(1, 1, 1), groups=(4, 8), hyper=8, features=16, levels=3)
 

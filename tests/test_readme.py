@@ -5,7 +5,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from conftest import photograph
+from helpers import photograph
 
 from harness.cli import _parser, main
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from harness.protocol import Encoding
+from harness.codecs.protocol import Encoding
 
 DECODE = """#!/usr/bin/env python3
 import io, json, pathlib, zipfile
@@ -84,3 +84,29 @@ class Broken(ToyCodec):
 
     def decoder_files(self, data_file: str, payload: str) -> Mapping[str, bytes]:
         return {"decode": b"#!/bin/sh\necho no such model\nexit 3\n"}
+
+
+SAID = (
+    "1 of 1 images in 2.0 s by 2 processes: 2.5 s of entropy decoding, 1.25 s of synthesis, 3 s of PNG",
+    "2 of 2 images in 9.0 s by 2 processes: 4.5 s of entropy decoding, 0.25 s of synthesis, 1 s of PNG",
+)
+
+
+class Telling(ToyCodec):
+    """Its decoder prints twice where its time went."""
+
+    name = "telling"
+
+    def decoder_files(self, data_file: str, payload: str) -> Mapping[str, bytes]:
+        decode = super().decoder_files(data_file, payload)["decode"]
+        return {"decode": decode + "".join(f"print({line!r})\n" for line in SAID).encode()}
+
+
+class Babbling(ToyCodec):
+    """Its decoder prints what nobody expects."""
+
+    name = "[red]babbling"
+
+    def decoder_files(self, data_file: str, payload: str) -> Mapping[str, bytes]:
+        decode = super().decoder_files(data_file, payload)["decode"]
+        return {"decode": decode + b"print('some s of synthesis, .. s of PNG, 3 s of PNGs \\x1b[0m')\n"}

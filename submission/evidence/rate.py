@@ -20,8 +20,8 @@ from decoder.model import shipped_models
 from decoder.rans import PRECISION
 from submission.evidence.printed import figures, wide_console
 from submission.evidence.recorded import Recorded, load_models, read_data_file, record
-from submission.export import load_start
 from submission.networks import UNCODED, CodecNetworks
+from submission.training.export import load_start
 
 HEADROOM = 16  # bytes an image beside 0.2 %
 

@@ -1,0 +1,1 @@
+"""Measurements of speed, each beside its rivals in one run."""

@@ -1,0 +1,1 @@
+"""Scores of one pair of images, and of a set."""

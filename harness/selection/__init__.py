@@ -1,0 +1,1 @@
+"""One operating point per image, so that the set scores best within its bytes."""

@@ -1,0 +1,1 @@
+"""Every image at every operating point, coded and scored once."""

@@ -1,0 +1,1 @@
+"""Training of the codec's networks, from a recipe to exported weights."""

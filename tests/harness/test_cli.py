@@ -1,0 +1,179 @@
+"""The command line: exit codes, what goes to standard output, and errors in one line."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from helpers import TOY, photograph
+
+from harness.cli import main
+from harness.images import list_images
+from harness.sweep.local import exclusive, sweep
+from leaderboard.errors import LeaderboardError
+
+Clic = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def test_from_photographs_to_leaderboard(photographs: Path, tmp_path: Path, clic: Clic) -> None:
+    out = tmp_path / "out"
+    done = clic("submit", photographs, "--out", out, "--codec", TOY, "--rates", "0.4", "0.30", "--team", "Us")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Us") == 2 and "0.4 bpp" in done.stdout
+    assert "Traceback" not in done.stderr and "SHA-224" in done.stderr
+    assert {path.name for path in out.iterdir()} == {
+        ".lock",
+        "0.30",
+        "0.4",
+        "candidates.csv",
+        "leaderboard.csv",
+        "leaderboard.md",
+        "report.html",
+        "run.json",
+        "scores.csv",
+        "streams",
+    }
+
+    checked = clic("verify", out / "0.4", "--images", photographs, "--rate", "0.4", "--json")
+    assert checked.returncode == 0 and json.loads(checked.stdout)["ok"] is True
+    scored = json.loads(clic("score", photographs, out / "0.4/images", "--json").stdout)
+    assert set(scored) == {"msssim_competition", "msssim_paper", "psnr_competition", "psnr_paper", "images"}
+    assert scored["images"] == 4 and scored["msssim_paper"] is None  # one image is too small for it
+    board = pd.read_csv(out / "leaderboard.csv").set_index("rate")
+    assert scored["msssim_competition"] == pytest.approx(board.loc[0.4, "msssim_competition"])
+    (out / "report.html").unlink()
+    assert clic("report", out, "--images", photographs).returncode == 0
+    assert (out / "report.html").exists()
+
+
+def test_rejected_submission_exits_with_1(photographs: Path, tmp_path: Path, clic: Clic) -> None:
+    out = tmp_path / "out"
+    done = clic("submit", photographs, "--out", out, "--codec", "toy_codec:Broken", "--rates", "0.4")
+    assert done.returncode == 1 and done.stdout == ""
+    assert "no such model" in done.stderr and "0.4: would be rejected" in done.stderr
+    assert not (out / "leaderboard.csv").exists()
+    arguments = ["verify", out / "0.4", "--images", photographs, "--rate", "0.4"]
+    checked = clic(*arguments)
+    lines = checked.stdout.splitlines()  # of the decoder, and of each missing picture
+    assert checked.returncode == 1 and len(lines) == 5 and all(line.startswith("- ") for line in lines)
+    assert len(json.loads(clic(*arguments, "--json").stdout)["findings"]) == 5
+
+
+def test_steps_one_by_one(photographs: Path, tmp_path: Path, clic: Clic) -> None:
+    run = tmp_path / "run"
+    coded = clic("encode", photographs, "--out", run, "--codec", TOY, "--workers", 1)
+    assert coded.returncode == 0 and coded.stdout == f"{run / 'candidates.csv'}\n"
+    pack = tmp_path / "pack"
+    packed = clic("pack", run / "candidates.csv", "--rate", "0.30", "--out", pack, "--codec", TOY)
+    assert packed.returncode == 0 and packed.stdout == f"{pack / '0.30'}\n"
+    assert clic("verify", pack / "0.30", "--images", photographs, "--rate", "0.3").returncode == 0
+
+
+def test_select_keeps_the_type_of_points(photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sweep(list_images(photographs), TOY, tmp_path / "run")
+    table = tmp_path / "run/candidates.csv"
+    assert main(["select", str(table), "--budget", "6000", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert set(answer) == {"points", "bytes", "score", "bound"}
+    assert set(answer["points"]) == {"alps", "beach", "city 7", "007"}
+    assert all(type(point) is int for point in answer["points"].values())
+    assert answer["bytes"] <= 6000 and 0 < answer["score"] <= answer["bound"] < 1
+
+    text = table.read_text().replace(",toy,", ",toy,q")
+    (tmp_path / "named.csv").write_text(text)
+    assert main(["select", str(tmp_path / "named.csv"), "--budget", "6000"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == "".join(f"{image}\tq{point}\n" for image, point in answer["points"].items())
+    assert f"{answer['bytes']} of 6000 bytes" in captured.err
+
+
+def test_user_errors_are_one_line(photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, missing = tmp_path / "run", tmp_path / "no\nsuch"
+    sweep(list_images(photographs), TOY, run)
+    table = str(run / "candidates.csv")
+    half = tmp_path / "half.csv"
+    pd.read_csv(table).drop(columns="codec_sha256").to_csv(half, index=False)
+    codec = ["--codec", TOY]
+    out = ["--out", str(tmp_path / "out")]
+    wrong: dict[str, list[str]] = {
+        "no\\nsuch: no such folder": ["submit", str(missing), *out, *codec],
+        "codec 'av3' is not installed": ["encode", str(photographs), *out, "--codec", "av3"],
+        "codec 'toy_codec:f' cannot be loaded": ["encode", str(photographs), *out, "--codec", "toy_codec:f"],
+        "codec 'no_such:f' cannot be loaded": ["encode", str(photographs), *out, "--codec", "no_such:f"],
+        "profile 'clic1999'": ["submit", str(photographs), *out, *codec, "--profile", "clic1999"],
+        "rate 'fast'": ["submit", str(photographs), *out, *codec, "--rates", "fast"],
+        "rate 0.075: the smallest data file": ["submit", str(photographs), *out, *codec, "--rates", "0.075"],
+        "the budget is 100": ["select", table, "--budget", "100"],
+        "no\\nsuch: no table of candidates": ["select", str(missing), "--budget", "100"],
+        "no column codec_sha256": ["pack", str(half), "--rate", "1", *out, *codec],
+        "no such folder": ["verify", str(missing), "--images", str(photographs), "--rate", "1"],
+        "decoded images missing": ["score", str(photographs), str(run)],
+        "leaderboard.csv": ["report", str(run), "--images", str(photographs)],
+    }
+    for expected, arguments in wrong.items():
+        assert main(arguments) == 2, arguments
+        captured = capsys.readouterr()
+        *_, line = captured.err.splitlines()
+        assert line.startswith("clic: ") and expected in line and captured.out == ""
+
+
+def test_locked_folder(photographs: Path, tmp_path: Path, clic: Clic) -> None:
+    with exclusive(tmp_path / "out"):
+        done = clic("encode", photographs, "--out", tmp_path / "out", "--codec", TOY)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "another run" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["nonsense"],
+        ["submit"],
+        ["select", "x", "--budget", "many"],
+        ["demo", "--workers", "0"],
+        ["demo", "--time-limit", "nan"],
+    ],
+)
+def test_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2 and "usage: clic" in capsys.readouterr().err
+
+
+def test_help_loads_nothing_heavy(clic: Clic) -> None:
+    script = (
+        "import sys\nfrom harness.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
+        "sys.exit(bool({'torch', 'pandas', 'scipy', 'rich', 'numpy'} & set(sys.modules)))"
+    )
+    assert clic("--help").stdout.startswith("usage: clic")
+    subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_codecs_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["codecs"]) == 0
+    assert "clic" in capsys.readouterr().out.splitlines()
+
+
+def test_other_errors_of_ours_are_user_errors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for error in (LeaderboardError("board"), OSError(28, "No space left on device")):
+
+        def fail(*_: object, error: Exception = error) -> None:
+            raise error
+
+        monkeypatch.setattr("harness.commands.sweep", fail)
+        photograph(1, 20, 20).save(tmp_path / "a.png")
+        assert main(["encode", str(tmp_path), "--out", str(tmp_path / "out"), "--codec", TOY]) == 2
+        assert str(error) in capsys.readouterr().err
+
+
+def test_demo_photographs(tmp_path: Path, clic: Clic) -> None:
+    out = tmp_path / "demo"
+    done = clic("demo", "--out", out, "--codec", TOY, "--rates", "0.5")
+    assert done.returncode == 0, done.stderr
+    assert len(list_images(out / "photographs")) >= 6
+    assert "0.5 bpp" in done.stdout

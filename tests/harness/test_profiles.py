@@ -1,0 +1,137 @@
+"""Profiles: the printed budgets, and every way to write a profile wrongly."""
+
+import dataclasses
+from fractions import Fraction
+from pathlib import Path
+from typing import get_args, get_type_hints
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.challenge.profiles import Profile, load_profile, profile_names
+from harness.errors import ClicError
+
+GOOD = """title = "t"
+rates = ["0.15"]
+rounding = "ceil"
+data_file = "a.bin"
+container = "raw"
+payload = "a.bin"
+decoder_bytes = 1
+memory_bytes = 1
+seconds = 1
+cpus = 1
+"""
+
+
+def write(folder: Path, text: str, name: str = "mine.toml") -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def test_known_profiles() -> None:
+    assert profile_names() == ["clic2021", "clic2022", "clic2025", "clic2027"]
+    for name in profile_names():
+        profile = load_profile(name)
+        assert profile.name == name
+        assert profile.rates == ("0.075", "0.15", "0.30")
+        assert (profile.memory_bytes, profile.seconds, profile.cpus) == (12_000_000_000, 18_000, 2)
+    assert load_profile("clic2021").decoder_bytes == load_profile("clic2022").decoder_bytes == 250_000_000
+    assert load_profile("clic2022").data_file == "outputs.zip"
+    assert load_profile("clic2025").data_file == "bs.zip"
+    assert load_profile("clic2025").decoder_bytes == 4_000_000_000
+    newest = load_profile("clic2027")
+    assert newest == dataclasses.replace(load_profile("clic2025"), name=newest.name, title=newest.title)
+
+
+@pytest.mark.parametrize(
+    "pixels, limits",
+    [
+        (91_451_931, (857_362, 1_714_724, 3_429_448)),  # 2021 validation, as printed
+        (157_568_854, (1_477_209, 2_954_417, 5_908_833)),  # 2021 test, as printed: least and most pixels that fit
+        (157_568_880, (1_477_209, 2_954_417, 5_908_833)),
+        (86_245_376, (808_551, 1_617_101, 3_234_202)),  # 2025 test
+    ],
+)
+def test_printed_budgets(pixels: int, limits: tuple[int, int, int]) -> None:
+    profile = load_profile("clic2021")
+    assert tuple(profile.budget(pixels, rate) for rate in profile.rates) == limits
+    assert tuple(profile.budget(pixels, float(rate)) for rate in profile.rates) == limits
+    assert tuple(profile.budget(pixels, Fraction(rate)) for rate in profile.rates) == limits
+
+
+def test_the_pixels_around_the_2021_test_set_do_not_fit() -> None:
+    profile = load_profile("clic2021")
+    printed = (1_477_209, 2_954_417, 5_908_833)
+    for pixels in (157_568_853, 157_568_881):
+        assert tuple(profile.budget(pixels, rate) for rate in profile.rates) != printed
+
+
+@given(st.integers(1, 10**12), st.integers(1, 10_000))
+def test_budget_is_exact(pixels: int, thousandths: int) -> None:
+    size = Fraction(thousandths, 1000) * pixels / 8
+    base = load_profile("clic2025")
+    up, down, near = (
+        dataclasses.replace(base, rounding=rounding).budget(pixels, thousandths / 1000)
+        for rounding in get_args(get_type_hints(Profile)["rounding"])
+    )
+    assert up - 1 < size <= up and down <= size < down + 1 and abs(near - size) <= Fraction(1, 2)
+
+
+@pytest.mark.parametrize("rate", ["0", "-0.1", "abc", "nan", "inf", "1/0", "", 0.0, float("nan")])
+def test_rates_that_are_none(rate: str | float) -> None:
+    with pytest.raises(ClicError, match="positive"):
+        load_profile("clic2025").budget(100, rate)
+
+
+def test_no_pixels() -> None:
+    with pytest.raises(ClicError, match="0 pixels"):
+        load_profile("clic2025").budget(0, "0.15")
+
+
+def test_own_file(tmp_path: Path) -> None:
+    profile = load_profile(write(tmp_path, GOOD))
+    assert (profile.name, profile.images_folder, profile.rates) == ("mine", "images", ("0.15",))
+    write(tmp_path, 'extends = "mine.toml"\nseconds = 7\n', "child.toml")
+    child = load_profile(str(tmp_path / "child.toml"))
+    assert (child.name, child.seconds, child.title) == ("child", 7, "t")
+
+
+@pytest.mark.parametrize(
+    "old, new, says",
+    [
+        ("cpus = 1", "cores = 1", r"unknown key 'cores'; allowed are .*cpus"),
+        ("cpus = 1", "", r"'cpus' is missing; add it as a whole number above 0"),
+        ("cpus = 1", "cpus = true", r"'cpus' is True; .*whole number"),
+        ("cpus = 1", "cpus = 0", r"'cpus' is 0; .*above 0"),
+        ("cpus = 1", "cpus = 1.5", r"'cpus' is 1.5"),
+        ('"ceil"', '"up"', r"'rounding' is 'up'; it must be one of \"ceil\", \"floor\", \"nearest\""),
+        ('"raw"', "1", r"'container' is 1; it must be one of \"zip\", \"raw\""),
+        ('"t"', '""', r"'title' is ''; .*not empty"),
+        ('["0.15"]', "[0.15]", r"'rates' is \[0.15\]; .*as texts"),
+        ('["0.15"]', "[]", r"'rates' is \[\]"),
+        ('["0.15"]', '["0.15", "0.150"]', r"different rates"),
+        ('["0.15"]', '["x"]', r"'rates': rate 'x': not a positive number"),
+        ('data_file = "a.bin"', 'data_file = "a/b"', r"'data_file' is 'a/b'; .*plain file name"),
+        ('data_file = "a.bin"', 'data_file = "decode"', r"'data_file' is 'decode'"),
+        ('payload = "a.bin"', 'payload = "b.bin"', r"'payload' is 'b.bin'; it must be \"a.bin\""),
+        ("cpus = 1", "cpus =", r"not a readable TOML file"),
+        ("cpus = 1", 'cpus = 1\nextends = "nowhere"', r"'nowhere': not found; give one of clic2021"),
+        ("cpus = 1", "cpus = 1\nextends = 1", r"'extends' is 1"),
+        ("cpus = 1", 'cpus = 1\nextends = "mine.toml"', r"extends it in turn"),
+    ],
+)
+def test_wrong_files(tmp_path: Path, old: str, new: str, says: str) -> None:
+    assert old in GOOD
+    path = write(tmp_path, GOOD.replace(old, new))
+    with pytest.raises(ClicError, match=says) as caught:
+        load_profile(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["clic1999", "../rules/clic2025", "nowhere.toml", ""])
+def test_unknown_names(name: str) -> None:
+    with pytest.raises(ClicError, match="not found; give one of clic2021, "):
+        load_profile(name)

@@ -1,0 +1,200 @@
+"""The sandbox with real processes, at every level that this machine offers."""
+
+import dataclasses
+import os
+import socket
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+
+import harness.challenge.sandbox
+from harness.challenge.archive import write_zip
+from harness.challenge.profiles import Profile, load_profile
+from harness.challenge.sandbox import OUTPUT_BYTES, DecodeRun, levels, run_decoder
+from harness.errors import ClicError
+
+PROFILE = load_profile("clic2025")
+PYTHON = "#!/usr/bin/env python3\n"
+BASH = "#!/bin/bash\n"
+
+
+@pytest.fixture(params=levels())
+def level(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def run(
+    folder: Path,
+    decode: str,
+    level: str | None = None,
+    profile: Profile = PROFILE,
+    time_limit: float | None = 20,
+    members: Mapping[str, bytes] = MappingProxyType({}),
+) -> DecodeRun:
+    folder.mkdir(exist_ok=True)
+    write_zip(folder / "decoder.zip", {"decode": decode.encode(), **members})
+    (folder / "bs.zip").write_bytes(b"the data")
+    return run_decoder(folder / "decoder.zip", folder / "bs.zip", folder / "work", profile, time_limit, level)
+
+
+def alive(word: str) -> list[str]:
+    """Processes with the word in their command line that live on; a killed one may take a moment to go."""
+    deadline = time.monotonic() + 5
+    while (found := processes(word)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return found
+
+
+def processes(word: str) -> list[str]:
+    """Command lines of the processes that have the word in them."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            line = (entry / "cmdline").read_bytes().decode(errors="replace") if entry.name.isdigit() else ""
+        except OSError:
+            continue
+        if word in line and int(entry.name) != os.getpid():
+            found.append(line)
+    return found
+
+
+def test_behaves_as_the_server(tmp_path: Path, level: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLIC_TEST_SECRET", "1")
+    monkeypatch.setenv("PYTHONPATH", "/somewhere")
+    done = run(
+        tmp_path,
+        BASH + 'pwd; echo "$# arguments"; cat bs.zip lib; cat; env; mkdir images; nproc',
+        level,
+        members={"lib": b" and the library\n"},
+    )
+    assert (done.returncode, done.stopped, done.level) == (0, "", level)
+    assert f"{(tmp_path / 'work').resolve()}\n0 arguments\nthe data and the library\n" in done.output
+    assert f"HOME={(tmp_path / 'work').resolve()}/" in done.output and "PYTHONNOUSERSITE=1" in done.output
+    assert "CLIC_TEST_SECRET" not in done.output and "PYTHONPATH" not in done.output
+    assert int(done.output.split()[-1]) <= PROFILE.cpus
+    assert (tmp_path / "work" / "images").is_dir()
+    assert 0 < done.seconds < 20
+
+
+def test_one_processor(tmp_path: Path, level: str) -> None:
+    assert run(tmp_path, BASH + "nproc", level, dataclasses.replace(PROFILE, cpus=1)).output == "1\n"
+
+
+def test_the_packages_are_there(tmp_path: Path, level: str) -> None:
+    program = "from importlib.util import find_spec\nfor n in ['torch', 'numpy', 'PIL']: assert find_spec(n)"
+    assert run(tmp_path, PYTHON + program, level).returncode == 0
+
+
+def test_exit_code_and_end_of_the_output(tmp_path: Path, level: str) -> None:
+    done = run(tmp_path, BASH + "yes | head -c 1000000; echo last words >&2; exit 3", level)
+    assert done.returncode == 3
+    assert done.output.endswith("last words\n") and len(done.output) == OUTPUT_BYTES
+
+
+@pytest.mark.parametrize(
+    "program", ["sleep 60.125", "yes", "exec >&- 2>&-; sleep 60.125", "trap '' TERM INT HUP; while :; do :; done"]
+)
+def test_time_out(tmp_path: Path, level: str, program: str) -> None:
+    begin = time.monotonic()
+    done = run(tmp_path, BASH + program, level, time_limit=1)
+    assert done.stopped == "time" and done.returncode != 0
+    assert 1 <= done.seconds < 30 and time.monotonic() - begin < 40  # of the 60 that it would sleep
+    assert not alive("60.125")
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_nothing_outlives_the_run(tmp_path: Path, level: str, ends: bool) -> None:
+    """Children in the background, in sessions of their own, orphaned, and without their environment."""
+    program = "sleep 60.25 &\nsetsid sleep 60.25 &\n(setsid sleep 60.25 &)\nsetsid env -i /bin/sleep 60.25 &\n" + (
+        "sleep 0.3" if ends else "wait; sleep 60"
+    )
+    done = run(tmp_path, BASH + program, level, time_limit=10 if ends else 1)
+    assert done.stopped == ("" if ends else "time")
+    assert done.seconds < 30
+    assert not alive("60.25")
+
+
+def test_memory(tmp_path: Path, level: str) -> None:
+    profile = dataclasses.replace(PROFILE, memory_bytes=100_000_000)
+    program = "import time\nheld = bytearray(150_000_000)\ntime.sleep(20)\n"
+    done = run(tmp_path / "one", PYTHON + program, level, profile)
+    assert done.stopped == "memory" and (done.peak_memory_bytes or 0) > 100_000_000 and done.seconds < 15
+    several = "import os, time\nos.fork(), os.fork()\nheld = bytearray(40_000_000)\ntime.sleep(20)\n"
+    assert run(tmp_path / "four", PYTHON + several, level, profile).stopped == "memory"
+    shared = "import os, time\nheld = bytearray(40_000_000)\nos.fork(), os.fork()\ntime.sleep(0.8)\n"
+    done = run(tmp_path / "shared", PYTHON + shared, level, profile)
+    assert done.stopped == "" and 40_000_000 < (done.peak_memory_bytes or 0) < 100_000_000
+
+
+def test_processes(tmp_path: Path, level: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(harness.challenge.sandbox, "MAX_PROCESSES", 20)
+    done = run(tmp_path, BASH + "for i in $(seq 40); do sleep 60.5 & done; wait", level)
+    assert done.stopped == "processes" and not alive("60.5")
+
+
+def test_file_size(tmp_path: Path, level: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(harness.challenge.sandbox, "MAX_FILE_BYTES", 10_000)
+    done = run(tmp_path, BASH + "head -c 20000 /dev/zero > big", level)
+    assert done.returncode != 0 and (tmp_path / "work" / "big").stat().st_size == 10_000
+
+
+def test_network(tmp_path: Path, level: str) -> None:
+    """A listener of this machine stands for the world outside."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        program = f"import socket\nsocket.create_connection(('127.0.0.1', {port}), 2)\nprint('through')\n"
+        done = run(tmp_path, PYTHON + program, level)
+    assert ("through" in done.output) == ("network" in done.not_enforced)
+
+
+def test_writes_and_reads_outside(tmp_path: Path, level: str) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "original").write_text("secret")
+    program = f"cat {outside}/original; echo x > {outside}/new; echo x > inside"
+    done = run(tmp_path / "run", BASH + program, level)
+    open_outside = "reads and writes outside the folder" in done.not_enforced
+    assert ("secret" in done.output) == (outside / "new").exists() == open_outside
+    assert (tmp_path / "run" / "work" / "inside").exists()
+
+
+def test_only_its_folder_is_writable(tmp_path: Path) -> None:
+    if levels()[0] != "bubblewrap":
+        pytest.skip("needs bubblewrap")
+    program = "for d in / /usr /etc /tmp; do touch $d/x 2>&- && echo $d; done; touch $HOME/x $TMPDIR/x ./x"
+    assert run(tmp_path, BASH + program).output == "/tmp\n"  # a /tmp of its own
+
+
+def test_no_interpreter(tmp_path: Path, level: str) -> None:
+    done = run(tmp_path, "#!/no/such/interpreter\n", level)
+    assert done.returncode in (1, 126, 127) and "No such file" in done.output
+
+
+def test_what_cannot_be_started(tmp_path: Path) -> None:
+    with pytest.raises(ClicError, match=r"work: not empty"):
+        (tmp_path / "work").mkdir()
+        (tmp_path / "work" / "x").touch()
+        run(tmp_path, BASH)
+    write_zip(tmp_path / "plain.zip", {"decode": b"#!/bin/sh\n"}, executable=())
+    with pytest.raises(ClicError, match=r"plain\.zip: no executable file 'decode'"):
+        run_decoder(tmp_path / "plain.zip", tmp_path / "bs.zip", tmp_path / "new", PROFILE)
+    with pytest.raises(ClicError, match=r"none\.zip: cannot be copied"):
+        run_decoder(tmp_path / "plain.zip", tmp_path / "none.zip", tmp_path / "newer", PROFILE)
+    with pytest.raises(ClicError, match=r"'bs\.zip' cannot be written"):
+        run(tmp_path / "again", BASH, members={"bs.zip": b""})
+
+
+def test_without_proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(harness.challenge.sandbox, "_PROC", tmp_path / "none")
+    done = run(tmp_path, BASH + "sleep 60.75 &\necho fine", "limits")
+    assert done.output == "fine\n" and done.peak_memory_bytes is None
+    assert {"memory", "network", "number of processes"} < set(done.not_enforced)
+    assert not alive("60.75")
+
+
+def test_levels_need_their_tools(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert levels.__wrapped__() == ("limits",)

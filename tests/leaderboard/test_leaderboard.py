@@ -1,0 +1,163 @@
+"""Tables and archived boards: what is printed, and what is said of files that are not as they should be."""
+
+import io
+import math
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+from leaderboard.archived import archived_boards, archived_rows, context_rows, validation_figures
+from leaderboard.errors import LeaderboardError
+from leaderboard.report.plots import uniform_quality
+from leaderboard.results import read_leaderboard, read_results
+from leaderboard.tables import markdown_table, terminal_table
+from leaderboard.units import budget_used, decibels, human_bytes
+
+BOARD = (
+    "team,rate,budget_bytes,data_bytes,bpp,msssim_competition,msssim_paper,psnr_competition,psnr_paper,"
+    "decoder_bytes,decode_seconds\n"
+    "équipe|[red],0.075,1477209,1473187,0.0748,0.9,0.99,27.959,28.1,201134768,5456\n"
+    "équipe|[red],0.3,5908833,5614782,0.2851,0.99011,0.99,31.938,32.25,999,\n"
+)
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Path:
+    path = tmp_path / "leaderboard.csv"
+    path.write_text(BOARD, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("rate", "rows"),
+    [(0.075, (23, 10, 9, 17)), (0.15, (24, 11, 9, 16)), (0.3, (29, 12, 10, 17))],
+)
+def test_archived_boards_have_all_rows(rate: float, rows: tuple[int, ...]) -> None:
+    boards = [archived_boards(year, rate) for year in (2021, 2022, 2024, 2025)]
+    assert tuple(map(len, boards)) == rows
+    for frame in boards:
+        assert (frame["bpp_target"] == rate).all() and frame["msssim"].between(0, 1).all()
+
+
+def test_archived_board_that_is_not_there() -> None:
+    with pytest.raises(LeaderboardError, match=r"2020 at 0\.15 bpp; there are 2021"):
+        archived_boards(2020, 0.15)
+
+
+def test_context_is_the_best_row_of_each_set() -> None:
+    rows = context_rows([0.15, 0.6])
+    assert set(rows["bpp_target"]) == {0.15} and len(rows) == 5
+    everything = archived_rows([0.15])
+    for row in rows.itertuples():
+        assert row.msssim == everything.loc[everything["image_set"] == row.image_set, "msssim"].max()
+        assert "not comparable" in row.note
+    assert len(validation_figures()) == 3
+    assert context_rows([0.6]).empty
+
+
+def test_terminal_table_fits_eighty_columns(board: Path) -> None:
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(terminal_table(read_leaderboard(board)))
+    text = console.export_text()
+    for shown in (
+        "équipe|[red]",
+        "1,473,187",
+        "99.72 %",
+        "0.99011 20.05 dB",
+        "0.90000 10.00 dB",
+        "201.1 MB",
+        "999 B",
+        "5,456.0",
+        "MS-SSIM competition",
+        "MS-SSIM paper",
+        "32.250",
+    ):
+        assert shown in text
+    assert max(map(cell_len, text.splitlines())) <= 80
+
+
+def test_markdown_table_is_aligned(board: Path) -> None:
+    lines = markdown_table(read_leaderboard(board)).splitlines()
+    assert len(lines) == 4
+    assert len({cell_len(line) for line in lines}) == 1
+    bars = [[at for at, mark in enumerate(line) if mark == "|" and line[at - 1] != "\\"] for line in lines]
+    assert all(row == bars[0] for row in bars)
+    assert "équipe\\|[red]" in lines[2] and "MS-SSIM (competition)" in lines[0]
+    assert lines[3].rstrip(" |").endswith("–")
+
+
+def test_missing_column_is_named_with_its_file(board: Path) -> None:
+    pd.read_csv(board).drop(columns=["psnr_paper"]).to_csv(board, index=False)
+    with pytest.raises(LeaderboardError, match=r"leaderboard\.csv: missing column psnr_paper; run `clic"):
+        read_leaderboard(board)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "no such file"),
+        ("", "not a readable CSV"),
+        (BOARD.splitlines()[0] + "\n", "no rows"),
+        (BOARD.replace("1473187", "many"), "column data_bytes"),
+    ],
+)
+def test_unusable_files(tmp_path: Path, content: str | None, said: str) -> None:
+    path = tmp_path / "leaderboard.csv"
+    if content is not None:
+        path.write_text(content, encoding="utf-8")
+    with pytest.raises(LeaderboardError, match=said):
+        read_leaderboard(path)
+
+
+def test_image_missing_at_a_rate(board: Path) -> None:
+    (board.parent / "scores.csv").write_text(
+        "rate,image,width,height,codec,point,bytes,bpp,msssim_competition,msssim_paper,mse,psnr\n"
+        "0.075,a,8,8,c,1,9,1,0.9,0.9,1,48\n0.3,a,8,8,c,1,9,1,0.9,0.9,1,48\n0.3,nan,8,8,c,1,9,1,0.9,0.9,1,48\n"
+    )
+    (board.parent / "candidates.csv").write_text(
+        "image,width,height,codec,point,bytes,msssim_competition\na,8,8,c,1,9,0.9\n"
+    )
+    with pytest.raises(LeaderboardError, match=r"scores\.csv: no row at 0\.075 bpp for nan"):
+        read_results(board.parent)
+
+
+def test_uniform_quality_weighs_by_pixels_and_skips_incomplete_points() -> None:
+    candidates = pd.DataFrame(
+        {
+            "image": ["a", "b", "a", "b", "a", "elsewhere"],
+            "width": [10, 30, 10, 30, 10, 10],
+            "height": 10,
+            "codec": "c",
+            "point": ["2", "2", "1", "1", "3", "1"],
+            "bytes": [20, 40, 10, 20, 90, 99],
+            "msssim_competition": [0.9, 0.98, 0.8, 0.9, 0.99, 0.1],
+        }
+    )
+    (curve,) = uniform_quality(candidates, ["a", "b"])
+    assert list(curve.points) == ["1", "2"]
+    assert curve.bpp == pytest.approx([8 * 30 / 400, 8 * 60 / 400])
+    assert curve.db == pytest.approx([decibels(0.875), decibels(0.96)])
+    middle = curve.at(math.sqrt(0.6 * 1.2))
+    assert middle == pytest.approx(sum(curve.db) / 2)
+    assert curve.at(0.5) is None
+
+
+def test_budget_is_rounded_away_from_full() -> None:
+    assert budget_used(999_999, 1_000_000) == "99.99 %"
+    assert budget_used(1_000_000, 1_000_000) == "100.00 %"
+    assert budget_used(1_000_001, 1_000_000) == "100.01 %"
+
+
+def test_numbers_at_their_limits() -> None:
+    assert decibels(1.0) == math.inf and math.isnan(decibels(math.nan))
+    assert [human_bytes(n) for n in (0, 999, 1000, 999_960, 250_000_000, 4e9)] == [
+        "0 B",
+        "999 B",
+        "1.0 kB",
+        "1.0 MB",
+        "250.0 MB",
+        "4.00 GB",
+    ]

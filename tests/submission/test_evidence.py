@@ -1,0 +1,103 @@
+"""The measurements behind the decoder's claims: they see what the decoder sees, and would notice if it were wrong."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_model import photograph, small_model, small_networks
+
+from decoder.bitstream import checksum
+from decoder.container import pack
+from decoder.context import CONTEXTS
+from decoder.image import decode_latent
+from harness.challenge.archive import zip_bytes
+from submission.codec import open_codec
+from submission.encoder import analyse, encode_latent
+from submission.evidence.parameters import parameters_float32, parameters_int64
+from submission.evidence.rate import float_bits
+from submission.evidence.recorded import Recorded, read_data_file, record
+from submission.evidence.steps import in_steps, raster
+from submission.training.export import decoder_arrays
+
+ROOT = Path(__file__).parents[2]
+
+
+def recorded(context: str, height: int, width: int, gain: int = 32) -> tuple[bytes, Recorded]:
+    model, networks = small_model(context)
+    stream, _ = encode_latent(networks, model, analyse(networks, photograph(height, width)), gain)
+    return stream, record(stream, {0: model})
+
+
+@pytest.mark.parametrize("context", list(CONTEXTS))
+@settings(max_examples=10, deadline=None)
+@given(st.integers(1, 200), st.integers(1, 200))
+def test_int64_parameters_are_those_of_the_walk(context: str, height: int, width: int) -> None:
+    _, seen = recorded(context, height, width)
+    arrays, shape = decoder_arrays(small_networks(context)), seen.model.shape
+    mean, scale = parameters_int64(arrays, shape.groups, context, seen.hyper, seen.latent)
+    assert np.array_equal(mean, seen.mean) and np.array_equal(scale, seen.scale)
+    arrays["context.1.leave.bias"] = arrays["context.1.leave.bias"] + (1 << 15)
+    mean, scale = parameters_int64(arrays, shape.groups, context, seen.hyper, seen.latent)
+    assert not np.array_equal(mean, seen.mean)
+
+
+@pytest.mark.parametrize("context", list(CONTEXTS))
+def test_float32_parameters_are_near_but_not_equal(context: str) -> None:
+    _, seen = recorded(context, 160, 192)
+    known = (seen.model.shape.groups, context, seen.hyper, seen.latent, torch.contiguous_format)
+    mean, scale = parameters_float32(decoder_arrays(small_networks(context)), *known)
+    assert np.abs(mean - seen.mean).max() < 30 and np.abs(scale - seen.scale).max() <= 1
+    assert not np.array_equal(mean, seen.mean)
+
+
+def test_a_record_holds_what_the_stream_says() -> None:
+    stream, seen = recorded("3d", 96, 130)
+    assert checksum(seen.header, [seen.hyper, seen.symbols]) == seen.crc
+    assert np.array_equal(decode_latent(stream, {0: seen.model})[2], seen.latent)
+    assert len(stream) - 16 < seen.bits / 8 < len(stream)
+    assert 0.8 < float_bits(small_networks(), seen) / seen.bits < 1.2
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(1, 150), st.integers(1, 150), st.booleans())
+def test_raster_and_wavefront_streams_hold_the_same_symbols(height: int, width: int, line: bool) -> None:
+    model, networks = small_model()
+    analysed = analyse(networks, photograph(1 if line else height, width))
+    results = []
+    for ordered in (model, in_steps(model, raster)):
+        stream, pixels = encode_latent(networks, ordered, analysed, 32)
+        results.append((decode_latent(stream, {0: ordered})[2], pixels, record(stream, {0: ordered}).crc))
+    (latent, pixels, crc), (other_latent, other_pixels, other_crc) = results
+    assert crc == other_crc and np.array_equal(latent, other_latent) and np.array_equal(pixels, other_pixels)
+
+
+def data_file(folder: Path) -> Path:
+    """Of two small photographs, in a zip as a submission has it."""
+    codec = open_codec()
+    streams = {f"{seed}": codec.encode(photograph(96, 128, seed), codec.points()[9]).stream for seed in range(2)}
+    path = folder / "images.zip"
+    path.write_bytes(zip_bytes({"images.clic": pack(streams)}))
+    assert read_data_file(path) == streams
+    return path
+
+
+def evidence(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", f"submission.evidence.{name}", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+
+def test_rate_is_measured_on_a_data_file(tmp_path: Path) -> None:
+    done = evidence("rate", data_file(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "images.zip" in done.stdout
+
+
+@pytest.mark.slow
+def test_symbols_are_compared_under_all_settings(tmp_path: Path) -> None:
+    done = evidence("symbols", data_file(tmp_path))
+    assert "symbols compared" in done.stdout and "none differs" in done.stdout.replace("\n", " "), done.stderr
