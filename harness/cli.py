@@ -1,27 +1,44 @@
-"""The command line `clic`: what it takes. What the commands do is in commands.py, loaded when one runs."""
+"""The command line `clic`: it finds its commands by entry point, and runs one of them.
+
+A command is a module that an installed package names in the entry-point group `clic.commands`. It has `HELP`, one line
+that begins in lower case, `add_arguments(parser)` and `run(options) -> int`. What is heavy it imports inside `run`.
+"""
 
 import argparse
-import importlib
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+from importlib.metadata import EntryPoint, entry_points, version
+from typing import Protocol, cast
 
 from harness.errors import ClicError
 from harness.progress import log
 
+GROUP = "clic.commands"
+VERSIONS = "clic.versions"
 INTERRUPTED = 130  # as a shell reports Ctrl-C
+DESCRIPTION = (
+    "Enter the Challenge on Learned Image Compression: photographs in, a packed, verified and scored submission out."
+)
+EPILOG = "Exit status: 0, 1 (findings), 2 (could not be done)."
+
+
+class Command(Protocol):
+    """A module that is a command of `clic`."""
+
+    HELP: str
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare what the command takes."""
+
+    def run(self, options: argparse.Namespace) -> int:
+        """Do it; returns the exit status."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns 0, 1 (findings: a submission would be rejected) or 2 (could not be done)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        if arguments[:1] == ["train"]:  # its options are its own; this package knows nothing of them
-            return int(importlib.import_module("submission.training.train").main(arguments[1:]) or 0)
-        options = _parser().parse_args(arguments)
-        from harness.commands import run
-
-        return run(options)
+        return run_command(arguments)
     except (ClicError, OSError) as error:
         log(f"clic: {error}")
         return 2
@@ -30,157 +47,71 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="clic",
-        epilog="Exit status: 0, 1 (findings), 2 (could not be done).",
-        description="Enter the Challenge on Learned Image Compression: photographs in, a packed, verified "
-        "and scored submission out.",
-    )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+def run_command(arguments: Sequence[str]) -> int:
+    """Run the command that the first argument names, with the others as its own; may raise ClicError."""
+    installed = _installed()
+    name = next(iter(arguments), "")
+    if name in installed:
+        command = _load(installed[name])
+        options = command_parser(name, command).parse_args(arguments[1:])
+        return command.run(options)
+    parser = _overview(installed)
+    if not arguments:
+        parser.print_help()
+        return 0
+    if parser.parse_args(arguments).version:
+        _print_versions()
+    return 0
 
-    def command(name: str, text: str) -> argparse.ArgumentParser:
-        return commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
 
-    submit = command("submit", "the whole way: code, select, pack, verify, score and report")
-    _add_images_and_out(submit)
-    _add_run(submit)
-
-    demo = command("demo", "`clic submit` on sample photographs that come with scikit-image")
-    demo.add_argument("--out", metavar="DIR", type=Path, default=Path("demo-out"), help="default: demo-out")
-    _add_run(demo)
-
-    encode = command("encode", "code every image at every operating point; writes DIR/candidates.csv")
-    _add_images_and_out(encode)
-    _add_codec(encode)
-    _add_workers(encode)
-
-    select = command("select", "choose one operating point per image, best within a budget")
-    select.add_argument("candidates", metavar="CANDIDATES.csv", type=Path)
-    select.add_argument("--budget", metavar="BYTES", type=int, required=True)
-    _add_objective(select)
-    _add_json(select)
-
-    pack = command("pack", "select and write decoder.zip and data file to DIR/RATE")
-    pack.add_argument("candidates", metavar="CANDIDATES.csv", type=Path, help="with its streams beside it")
-    pack.add_argument("--rate", metavar="BPP", required=True, help="bits per pixel of the whole set")
-    pack.add_argument("--out", metavar="DIR", type=Path, required=True)
-    pack.add_argument("--codec", metavar="NAME", help="default: the one that the table names")
-    _add_profile(pack)
-    _add_objective(pack)
-
-    verify = command("verify", "find everything that the server would reject")
-    verify.add_argument("directory", metavar="DIR", type=Path, help="folder of decoder.zip and data file")
-    verify.add_argument("--images", metavar="ORIGINALS", type=Path, required=True)
-    verify.add_argument("--rate", metavar="BPP", required=True, help="bits per pixel of the whole set")
-    _add_profile(verify)
-    _add_time_limit(verify)
-    _add_json(verify)
-
-    score = command("score", "score a folder of decoded PNGs, by both definitions of MS-SSIM and PSNR")
-    score.add_argument("originals", metavar="ORIGINALS", type=Path)
-    score.add_argument("decoded", metavar="DECODED", type=Path)
-    _add_json(score)
-
-    report = command("report", "write DIR/report.html again")
-    report.add_argument("directory", metavar="DIR", type=Path, help="folder of a run")
-    report.add_argument("--images", metavar="ORIGINALS", type=Path, required=True)
-
-    bench = command("bench", "measure decoding: seconds per megapixel, beside AVIF, HEIC and JPEG XL in the same run")
-    bench.add_argument("what", choices=("decode",))
-    bench.add_argument("--images", metavar="IMAGES", type=Path, help="default: the demo's photographs")
-    bench.add_argument("--rate", metavar="BPP", type=_positive_float, default=0.15, help="default: 0.15")
-    bench.add_argument(
-        "--codec",
-        metavar="NAME",
-        nargs="+",
-        default=["clic"],
-        help="each one of 'clic codecs', or package.module:function; default: clic",
-    )
-    bench.add_argument("--csv", metavar="FILE", type=Path, help="write the figures there too")
-    _add_profile(bench)
-
-    command("codecs", "list the installed codecs")
-    command("train", "train the models of the codec in this repository; see 'clic train --help'")
+def command_parser(name: str, command: Command) -> argparse.ArgumentParser:
+    """The parser of one command's options."""
+    description = command.HELP[0].upper() + command.HELP[1:] + "."
+    parser = argparse.ArgumentParser(f"clic {name}", description=description, epilog=EPILOG, allow_abbrev=False)
+    command.add_arguments(parser)
     return parser
 
 
-def _add_images_and_out(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("images", metavar="IMAGES", type=Path, help="folder of photographs")
-    parser.add_argument(
-        "--out",
-        metavar="DIR",
-        type=Path,
-        required=True,
-        help="folder of the run; a run that was interrupted goes on there",
-    )
+def _installed() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name)}
 
 
-def _add_run(parser: argparse.ArgumentParser) -> None:
-    _add_profile(parser)
-    parser.add_argument("--rates", metavar="BPP", nargs="+", help="bits per pixel; default: the profile's")
-    _add_codec(parser)
-    parser.add_argument("--team", metavar="NAME", help="name on the leaderboard; default: the codec's")
-    _add_objective(parser)
-    _add_workers(parser)
-    _add_time_limit(parser)
+def find_command(name: str) -> Command:
+    """The installed command of that name. Raises ClicError where there is none, or it cannot be loaded."""
+    installed = _installed()
+    if name not in installed:
+        raise ClicError(f"command {name!r}: not installed; 'clic --help' lists what is")
+    return _load(installed[name])
 
 
-def _add_profile(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--profile",
-        metavar="NAME",
-        default="clic2021",
-        help="the challenge's rules, by name or as a .toml file; default: clic2021",
-    )
-
-
-def _add_codec(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--codec",
-        metavar="NAME",
-        default="clic",
-        help="one of 'clic codecs', or package.module:function; default: clic",
-    )
-
-
-def _add_objective(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--objective",
-        choices=("competition", "paper", "psnr"),
-        default="competition",
-        help="which MS-SSIM, or PSNR, the choice of points is best in; default: competition",
-    )
-
-
-def _add_workers(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--workers", metavar="N", type=_positive_int, help="processes; default: one a core")
-
-
-def _add_time_limit(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--time-limit",
-        metavar="SECONDS",
-        type=_positive_float,
-        help="for decoding one submission; default: the profile's",
-    )
-
-
-def _add_json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
-
-
-def _positive_int(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return int(text)
-
-
-def _positive_float(text: str) -> float:
+def _load(entry: EntryPoint) -> Command:
     try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return value
+        return cast(Command, entry.load())
+    except ImportError as error:
+        raise ClicError(f"command {entry.name!r} cannot be loaded ({error}); install its package anew") from error
+
+
+def _overview(installed: dict[str, EntryPoint]) -> argparse.ArgumentParser:
+    """What `clic --help` shows: every command with its line."""
+    width = max(map(len, installed), default=0)
+    lines = [f"  {name:{width}}  {_load(entry).HELP}" for name, entry in installed.items()]
+    parser = argparse.ArgumentParser(
+        "clic",
+        usage="clic [--help] [--version] COMMAND ...",
+        description=f"{DESCRIPTION}\n\ncommands, each with a --help of its own:\n" + "\n".join(lines),
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="store_true", help="show versions, and the weights with their hashes")
+    parser.add_argument("command", metavar="COMMAND", nargs="?", choices=list(installed), help=argparse.SUPPRESS)
+    return parser
+
+
+def _print_versions() -> None:
+    for package in ("clic-harness", "torch", "numpy", "pillow"):
+        print(package, version(package))
+    print("python", sys.version.split()[0])
+    for entry in entry_points(group=VERSIONS):
+        for line in entry.load()():
+            print(line)

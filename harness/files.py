@@ -1,9 +1,13 @@
-"""Writes that a killed process cannot leave half done."""
+"""Files of results: writes that a killed process cannot leave half done, hashes, and strict JSON."""
 
 import hashlib
+import json
+import math
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 
 def write_atomic(path: Path, content: bytes) -> None:
@@ -25,3 +29,16 @@ def write_atomic(path: Path, content: bytes) -> None:
 def sha256(content: bytes) -> str:
     """Hex SHA-256 of bytes."""
     return hashlib.sha256(content).hexdigest()
+
+
+def as_json(value: Any) -> str:
+    """Strict JSON text, sorted and indented; what JSON has no number for (NaN, infinity) becomes null."""
+    return json.dumps(_finite(value), indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -16,6 +16,11 @@ def log(message: str) -> None:
     print(message.replace("\r", "\\r").replace("\n", "\\n"), file=sys.stderr, flush=True)
 
 
+def counted(count: int, noun: str) -> str:
+    """A number with its noun, in the plural unless it is one: "1 finding", "2 findings"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 @contextmanager
 def bar(title: str) -> Iterator[Progress]:
     """A transient bar with the time left on a terminal; elsewhere a plain line at most every 30 seconds."""

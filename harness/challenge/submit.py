@@ -22,15 +22,12 @@ from harness.challenge.profiles import Profile, parse_rate
 from harness.challenge.verify import DECODER, verify
 from harness.codecs.protocol import Codec, load_codec
 from harness.errors import ClicError
-from harness.files import sha256, write_atomic
+from harness.files import as_json, sha256, write_atomic
 from harness.images import SourceImage, list_images, load_rgb
 from harness.progress import bar, log
 from harness.scores.aggregate import aggregate, psnr
 from harness.selection.exact import Selection, select
 from harness.sweep.local import codec_sha256, exclusive, pixels_sha256, stream_path, sweep
-from leaderboard.report.page import write_report
-from leaderboard.results import read_leaderboard
-from leaderboard.tables import markdown_table
 
 MAX_REPACKINGS = 16
 VERSIONED = ("clic-harness", "numpy", "pillow", "torch")
@@ -106,7 +103,7 @@ def submit(
         run["rates"] = {rate: recorded[rate] for rate in names}
         write_atomic(out / "run.json", as_json(run).encode())
         if tables:
-            _write_results(out, tables, run, team, images)
+            _write_results(out, tables, run, team)
     return Submission(tuple(tables), rejected)
 
 
@@ -279,9 +276,7 @@ def _scored(chosen: pd.DataFrame, rate: str) -> pd.DataFrame:
     ]
 
 
-def _write_results(
-    out: Path, tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any], team: str, images: Sequence[SourceImage]
-) -> None:
+def _write_results(out: Path, tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any], team: str) -> None:
     board = []
     for rate, table in tables.items():
         verification = run["rates"][rate]["verification"]
@@ -299,10 +294,6 @@ def _write_results(
         )
     for name, frame in (("scores.csv", pd.concat(tables.values())), ("leaderboard.csv", pd.DataFrame(board))):
         write_atomic(out / name, frame.to_csv(index=False, lineterminator="\n").encode())
-    write_atomic(out / "leaderboard.md", markdown_table(read_leaderboard(out / "leaderboard.csv")).encode())
-    with bar("report") as progress:
-        report = write_report(out, {source.name: source.path for source in images}, progress)
-    log(f"report: {report}")
 
 
 def _description(
@@ -343,16 +334,3 @@ def _recorded_rates(path: Path) -> dict[str, Any]:
         return dict(json.loads(path.read_bytes())["rates"])
     except (OSError, ValueError, KeyError, TypeError):
         return {}
-
-
-def as_json(value: Any) -> str:
-    """Strict JSON text, sorted and indented; what JSON has no number for (NaN, infinity) becomes null."""
-    return json.dumps(_finite(value), indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _finite(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

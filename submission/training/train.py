@@ -10,12 +10,11 @@ A model of another context is the second stage again, from the same first: --sta
 RUN/checkpoint.safetensors is replaced every few minutes and resumed from; RUN/log.jsonl is appended to.
 """
 
-import argparse
 import json
 import math
 import time
 import tomllib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from decoder.context import CONTEXTS
 from decoder.networks import Shape
 from submission.networks import CodecNetworks
 from submission.training.checkpoint import load_tensors, save_tensors
@@ -236,26 +234,3 @@ def train(recipe: Recipe, data: Path, out: Path, stage: str, steps: int, minutes
         trainer.save(checkpoint)
         write({"validation": trainer.validate(validation)})
     return checkpoint
-
-
-def main(argv: list[str]) -> int:
-    """The command `clic train`."""
-    parser = argparse.ArgumentParser(prog="clic train", description="Train the codec's models.")
-    parser.add_argument("--config", default="clic", help="name in submission/presets, or a TOML file")
-    parser.add_argument("--data", type=Path, required=True, help="folder of crops of at least 512 x 512 pixels")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the run: checkpoint and log")
-    parser.add_argument("--context", choices=list(CONTEXTS), help="kind of context model, instead of the recipe's")
-    parser.add_argument("--stage", choices=["soft", "hard"], default="soft")
-    parser.add_argument("--steps", type=int, default=20_000, help="steps of the whole schedule")
-    parser.add_argument("--minutes", type=float, default=math.inf, help="stop earlier, to be resumed")
-    parser.add_argument("--start", type=Path, help="checkpoint, or the name of shipped weights, to start from")
-    arguments = parser.parse_args(argv)
-    named = CONFIGS / f"{arguments.config}.toml"
-    recipe = Recipe.read(named if named.exists() else Path(arguments.config))
-    if arguments.context:
-        recipe = replace(recipe, shape=replace(recipe.shape, context=arguments.context))
-    path = train(
-        recipe, arguments.data, arguments.out, arguments.stage, arguments.steps, arguments.minutes, arguments.start
-    )
-    print(path)
-    return 0

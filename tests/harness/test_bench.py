@@ -35,7 +35,7 @@ def bench(pair: Path, *arguments: object) -> pd.DataFrame:
 
 
 def test_all_decoders_in_one_run(pair: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    table = bench(pair, "--codec", "toy_codec:Telling", "toy_codec:Babbling")
+    table = bench(pair, "--codec", "toy_codec:Telling", "--codec", "toy_codec:Babbling")
     assert list(table.index) == ["telling", "[red]babbling", *FORMATS]
     assert (table[["images", "processes"]] == table[["images", "processes"]].iloc[0]).all(axis=None)
     assert (table["images"] == 2).all() and table["megapixels"].unique() == pytest.approx([0.031907])

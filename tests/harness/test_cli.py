@@ -20,7 +20,7 @@ Clic = Callable[..., subprocess.CompletedProcess[str]]
 
 def test_from_photographs_to_leaderboard(photographs: Path, tmp_path: Path, clic: Clic) -> None:
     out = tmp_path / "out"
-    done = clic("submit", photographs, "--out", out, "--codec", TOY, "--rates", "0.4", "0.30", "--team", "Us")
+    done = clic("submit", photographs, "--out", out, "--codec", TOY, "--rates", "0.4,0.30", "--team", "Us")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("Us") == 2 and "0.4 bpp" in done.stdout
     assert "Traceback" not in done.stderr and "SHA-224" in done.stderr
@@ -129,7 +129,6 @@ def test_locked_folder(photographs: Path, tmp_path: Path, clic: Clic) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        [],
         ["nonsense"],
         ["submit"],
         ["select", "x", "--budget", "many"],
@@ -149,7 +148,23 @@ def test_help_loads_nothing_heavy(clic: Clic) -> None:
         "sys.exit(bool({'torch', 'pandas', 'scipy', 'rich', 'numpy'} & set(sys.modules)))"
     )
     assert clic("--help").stdout.startswith("usage: clic")
+    assert clic("train", "--help").stdout.startswith("usage: clic train")
     subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_bare_clic_shows_the_commands(clic: Clic) -> None:
+    done = clic()
+    assert done.returncode == 0 and "submit" in done.stdout and "the whole way" in done.stdout
+
+
+def test_versions(clic: Clic) -> None:
+    done = clic("--version")
+    assert done.returncode == 0 and done.stdout.startswith("clic-harness ") and "torch 2." in done.stdout
+
+
+def test_options_are_not_abbreviated(clic: Clic, tmp_path: Path) -> None:
+    assert clic("demo", "--ou", tmp_path / "x").returncode == 2
+    assert not (tmp_path / "x").exists()
 
 
 def test_codecs_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -165,7 +180,7 @@ def test_other_errors_of_ours_are_user_errors(
         def fail(*_: object, error: Exception = error) -> None:
             raise error
 
-        monkeypatch.setattr("harness.commands.sweep", fail)
+        monkeypatch.setattr("harness.sweep.local.sweep", fail)
         photograph(1, 20, 20).save(tmp_path / "a.png")
         assert main(["encode", str(tmp_path), "--out", str(tmp_path / "out"), "--codec", TOY]) == 2
         assert str(error) in capsys.readouterr().err

@@ -15,6 +15,7 @@ from harness.challenge.archive import sha224
 from harness.challenge.profiles import Profile, load_profile
 from harness.challenge.submit import pack, rate_names, submit
 from harness.challenge.verify import verify
+from harness.cli import main
 from harness.errors import ClicError
 from harness.images import list_images
 from harness.scores.aggregate import aggregate, score_folders
@@ -69,6 +70,7 @@ def test_the_whole_way(photographs: Path, tmp_path: Path, capsys: pytest.Capture
         assert selection["bytes"] == row.data_bytes
     assert board["msssim_competition"].is_monotonic_increasing
     assert str(tmp_path) not in (out / "run.json").read_text()
+    assert main(["report", str(out), "--images", str(photographs)]) == 0
     assert (out / "leaderboard.md").read_text().count("\n") == 4
     assert "<html" in (out / "report.html").read_text()
     assert not list(out.glob("**/.*.part"))
@@ -100,7 +102,7 @@ def test_killed_and_resumed_gives_the_same_bytes(
     photographs: Path, tmp_path: Path, moment: str, start_clic: Callable[..., subprocess.Popen[str]]
 ) -> None:
     out = tmp_path / "out"
-    arguments = ["submit", photographs, "--out", out, "--codec", TOY, "--rates", *RATES]
+    arguments = ["submit", photographs, "--out", out, "--codec", TOY, "--rates", ",".join(RATES)]
     process = start_clic(*arguments, TOY_DELAY="0.02")
     wait_until((out / moment).exists)
     process.kill()

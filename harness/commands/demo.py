@@ -1,0 +1,23 @@
+"""`clic demo`: `clic submit` on sample photographs that come with scikit-image."""
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from harness.commands import submit
+
+HELP = "'clic submit' on sample photographs that come with scikit-image"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """The run's folder, and what decides the submission."""
+    parser.add_argument("--out", metavar="DIR", type=Path, default=Path("demo-out"), help="default: demo-out")
+    submit.add_run_arguments(parser)
+
+
+def run(options: Namespace) -> int:
+    """Copy the photographs into the run's folder and submit them."""
+    from harness.photographs import write_photographs
+
+    options.images = options.out / "photographs"
+    write_photographs(options.images)
+    return submit.run(options)

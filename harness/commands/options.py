@@ -1,0 +1,92 @@
+"""Options that several commands share, each said once."""
+
+from argparse import ArgumentParser, ArgumentTypeError
+from pathlib import Path
+
+
+def add_images_and_out(parser: ArgumentParser) -> None:
+    """A folder of photographs, and the folder of the run."""
+    parser.add_argument("images", metavar="IMAGES", type=Path, help="folder of photographs")
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        type=Path,
+        required=True,
+        help="folder of the run; a run that was interrupted goes on there",
+    )
+
+
+def add_profile(parser: ArgumentParser) -> None:
+    """The challenge's rules."""
+    parser.add_argument(
+        "--profile",
+        metavar="NAME",
+        default="clic2021",
+        help="the challenge's rules, by name or as a .toml file; default: clic2021",
+    )
+
+
+def add_codec(parser: ArgumentParser) -> None:
+    """The codec that codes."""
+    parser.add_argument(
+        "--codec",
+        metavar="NAME",
+        default="clic",
+        help="one of 'clic codecs', or package.module:function; default: clic",
+    )
+
+
+def add_objective(parser: ArgumentParser) -> None:
+    """What the choice of points is best in."""
+    parser.add_argument(
+        "--objective",
+        choices=("competition", "paper", "psnr"),
+        default="competition",
+        help="which MS-SSIM, or PSNR, the choice of points is best in; default: competition",
+    )
+
+
+def add_workers(parser: ArgumentParser) -> None:
+    """How many processes work."""
+    parser.add_argument("--workers", metavar="N", type=positive_int, help="processes; default: one a core")
+
+
+def add_time_limit(parser: ArgumentParser) -> None:
+    """How long decoding may take."""
+    parser.add_argument(
+        "--time-limit",
+        metavar="SECONDS",
+        type=positive_float,
+        help="for decoding one submission; default: the profile's",
+    )
+
+
+def add_json(parser: ArgumentParser) -> None:
+    """The answer as JSON."""
+    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+
+
+def positive_int(text: str) -> int:
+    """A whole number above 0. Raises ArgumentTypeError."""
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def positive_float(text: str) -> float:
+    """A finite number above 0. Raises ArgumentTypeError."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise ArgumentTypeError(f"{text!r} is not a number above 0")
+    return value
+
+
+def comma_list(text: str) -> list[str]:
+    """The parts of a list whose parts are separated by commas. Raises ArgumentTypeError where one is empty."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(parts):
+        raise ArgumentTypeError(f"{text!r} has an empty part; write it as 0.075,0.15")
+    return parts

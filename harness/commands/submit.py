@@ -1,0 +1,52 @@
+"""`clic submit`: the whole way from photographs to a packed, verified and scored submission, and the report."""
+
+from argparse import ArgumentParser, Namespace
+
+from harness.commands import options as shared
+
+HELP = "the whole way: code, select, pack, verify, score and report"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Images, the run's folder, and what decides the submission."""
+    shared.add_images_and_out(parser)
+    add_run_arguments(parser)
+
+
+def add_run_arguments(parser: ArgumentParser) -> None:
+    """What decides a submission, whatever its images."""
+    shared.add_profile(parser)
+    parser.add_argument(
+        "--rates", metavar="BPP[,BPP...]", type=shared.comma_list, help="bits per pixel; default: the profile's"
+    )
+    shared.add_codec(parser)
+    parser.add_argument("--team", metavar="NAME", help="name on the leaderboard; default: the codec's")
+    shared.add_objective(parser)
+    shared.add_workers(parser)
+    shared.add_time_limit(parser)
+
+
+def run(options: Namespace) -> int:
+    """Submit, then write the report by the command of that name; 1 where a rate would be rejected."""
+    from harness.challenge.profiles import load_profile
+    from harness.challenge.submit import submit
+    from harness.cli import run_command
+    from harness.progress import counted, log
+
+    profile = load_profile(options.profile)
+    result = submit(
+        options.images,
+        options.out,
+        profile,
+        options.rates or profile.rates,
+        options.codec,
+        options.team,
+        options.objective,
+        options.time_limit,
+        options.workers,
+    )
+    if result.passed:
+        run_command(["report", str(options.out), "--images", str(options.images)])
+    for rate, findings in result.rejected.items():
+        log(f"{rate}: would be rejected, {counted(len(findings), 'finding')} (above and in {options.out / 'run.json'})")
+    return 1 if result.rejected else 0

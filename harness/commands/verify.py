@@ -1,0 +1,41 @@
+"""`clic verify`: everything for which the challenge's server would reject a submission."""
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from harness.commands import options as shared
+
+HELP = "find everything that the server would reject"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """The submission, the originals, and the rules."""
+    parser.add_argument("directory", metavar="DIR", type=Path, help="folder of decoder.zip and data file")
+    parser.add_argument("--images", metavar="ORIGINALS", type=Path, required=True)
+    parser.add_argument("--rate", metavar="BPP", required=True, help="bits per pixel of the whole set")
+    shared.add_profile(parser)
+    shared.add_time_limit(parser)
+    shared.add_json(parser)
+
+
+def run(options: Namespace) -> int:
+    """Print every finding; 1 where there are any."""
+    from harness.challenge.profiles import load_profile
+    from harness.challenge.verify import verify
+    from harness.files import as_json
+    from harness.progress import counted, log
+
+    profile = load_profile(options.profile)
+    found = verify(options.directory, options.images, profile, options.rate, options.time_limit)
+    if options.json:
+        print(as_json(found.to_json()), end="")
+    else:
+        for finding in found.findings:
+            print(f"- {finding}".replace("\n", "\\n"))
+        data = "no data file" if found.data_bytes is None else f"data {found.data_bytes} of {found.budget_bytes} bytes"
+        log(
+            f"{options.directory}: {counted(len(found.findings), 'finding')}; "
+            f"{counted(found.images, 'image')} decoded; {data}; sandbox {found.sandbox or 'not reached'}"
+            + (f", which leaves open: {', '.join(found.not_enforced)}" if found.not_enforced else "")
+        )
+    return 0 if found.ok else 1

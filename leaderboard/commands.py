@@ -1,0 +1,33 @@
+"""`clic report`: the board on the terminal and the report, from the records of a run."""
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+HELP = "print the board of a run, and write DIR/report.html and DIR/leaderboard.md again"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """The run and its originals."""
+    parser.add_argument("directory", metavar="DIR", type=Path, help="folder of a run")
+    parser.add_argument("--images", metavar="ORIGINALS", type=Path, required=True)
+
+
+def run(options: Namespace) -> int:
+    """Write the report, and print the board and where the report is."""
+    from rich.console import Console
+
+    from harness.files import write_atomic
+    from harness.images import list_images
+    from harness.progress import bar
+    from leaderboard.report.page import write_report
+    from leaderboard.results import read_leaderboard
+    from leaderboard.tables import markdown_table, terminal_table
+
+    originals = {source.name: source.path for source in list_images(options.images)}
+    with bar("report") as progress:
+        report = write_report(options.directory, originals, progress)
+    board = read_leaderboard(options.directory / "leaderboard.csv")
+    write_atomic(options.directory / "leaderboard.md", markdown_table(board).encode())
+    Console().print(terminal_table(board))
+    print(report)
+    return 0
