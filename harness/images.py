@@ -48,13 +48,20 @@ def _conversion_note(image: Image.Image) -> str:
     return "; ".join(notes)
 
 
+def require_folder(path: Path, wanted: str) -> None:
+    """Raise ClicError, in words that tell the two apart, where `path` is missing or is a file instead of `wanted`."""
+    if path.is_dir():
+        return
+    what = "a file, not a folder" if path.exists() else "no such folder"
+    raise ClicError(f"{path}: {what}; give {wanted}")
+
+
 def list_images(folder: Path) -> list[SourceImage]:
     """The images of a folder (not of its sub-folders), by name.
 
     Raises ClicError for a missing or empty folder, an unreadable image, and two files that would share a name.
     """
-    if not folder.is_dir():
-        raise ClicError(f"{folder}: no such folder; give a folder of photographs")
+    require_folder(folder, "a folder of photographs")
     images: dict[str, SourceImage] = {}
     for path in sorted(p for p in folder.iterdir() if p.suffix.lower() in ENDINGS and not p.name.startswith(".")):
         try:

@@ -69,3 +69,10 @@ def test_a_truncated_image_is_an_error_not_grey(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:5000])
     with pytest.raises(ClicError, match=r"cut\.png"):
         load_rgb(path)
+
+
+def test_a_file_in_a_folders_place_is_called_one(tmp_path: Path) -> None:
+    photograph = tmp_path / "a.png"
+    Image.new("RGB", (8, 8)).save(photograph)
+    with pytest.raises(ClicError, match="a file, not a folder"):
+        list_images(photograph)
