@@ -39,12 +39,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         return run_command(arguments)
-    except (ClicError, OSError) as error:
+    except ClicError as error:
         log(f"clic: {error}")
+        return 2
+    except OSError as error:
+        log(f"clic: {error}" + ("" if error.filename else "; make room on the disk, or mend what it names, and go on"))
         return 2
     except KeyboardInterrupt:
         log("clic: interrupted; the same command goes on where it stopped")
         return INTERRUPTED
+    except Exception as error:  # exit status 1 is for findings alone
+        log(f"clic: a fault of clic: {type(error).__name__}: {error}; the traceback is in {_keep_traceback()}")
+        return 2
+
+
+def _keep_traceback() -> str:
+    """Where the traceback of the present exception was written; "standard error, above" where that failed too."""
+    import tempfile
+    import traceback
+
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="clic-fault-", suffix=".txt", delete=False) as file:
+            file.write(traceback.format_exc())
+            return file.name
+    except OSError:
+        traceback.print_exc()
+        return "standard error, above"
 
 
 def run_command(arguments: Sequence[str]) -> int:

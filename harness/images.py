@@ -1,5 +1,8 @@
 """A folder of photographs, read as the challenge's server reads it."""
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,8 +10,11 @@ import numpy as np
 from PIL import Image
 
 from harness.errors import ClicError
+from harness.progress import counted
 
 ENDINGS = {".png", ".webp", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".avif"}
+NAME_BYTES = 243  # of a name without ending: with ".png" and what an unfinished file adds, file systems take 255
+ORIENTATION = 0x0112  # EXIF tag
 
 
 @dataclass(frozen=True)
@@ -27,25 +33,81 @@ class SourceImage:
         return self.width * self.height
 
 
+@contextmanager
+def _reading(path: Path) -> Iterator[Image.Image]:
+    """Open an image; whatever Pillow raises on it becomes a ClicError, and its warnings stay inside."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                yield image
+    except ClicError:
+        raise
+    except Exception as error:  # damaged files make Pillow raise nearly everything, struct.error and SyntaxError too
+        why = str(error) or type(error).__name__
+        raise ClicError(f"{path}: not a readable image ({why}); remove or replace it") from error
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 where there is none or it cannot be read: the server does not look at it either."""
+    try:
+        value = image.getexif().get(ORIENTATION, 1)
+    except Exception:
+        return 1
+    return value if isinstance(value, int) else 1
+
+
 def _conversion_note(image: Image.Image) -> str:
+    """What converting a loaded image to 8-bit RGB changes, in words."""
     notes = []
     if image.mode in ("L", "1"):
         notes.append("greyscale copied to three channels")
     elif image.mode in ("LA", "RGBA", "PA") or "transparency" in image.info:
         notes.append("alpha dropped")
     if image.mode.startswith("I") or image.mode == "F":
-        notes.append("more than 8 bits per sample, converted to 8 as Pillow does")
+        samples = np.asarray(image)
+        notes.append(
+            "more than 8 bits per sample, converted to 8 as Pillow does: samples above 255 become white, "
+            f"{np.mean(samples > 255):.0%} of them here"
+        )
     if image.mode == "P":
         notes.append("palette expanded")
     if image.mode not in ("RGB", "L", "1", "LA", "RGBA", "PA", "P") and not notes:
         notes.append(f"mode {image.mode} converted to RGB")
-    if getattr(image, "n_frames", 1) > 1:
-        notes.append("first frame of an animation")
-    if image.getexif().get(0x0112, 1) != 1:
-        notes.append("EXIF orientation ignored")
     if image.info.get("icc_profile"):
         notes.append("ICC profile ignored")
     return "; ".join(notes)
+
+
+def _describe(path: Path) -> SourceImage:
+    """Size and note of one file, read as `load_rgb` reads it."""
+    with _reading(path) as image:
+        turned, frames = _orientation(image) != 1, int(getattr(image, "n_frames", 1))
+        if image.format == "TIFF" or image.mode.startswith("I") or image.mode == "F":
+            image.load()  # only then are a TIFF's sides those that it will have, and the samples there
+        notes = [_conversion_note(image)]
+        if frames > 1:
+            notes.append("first frame of an animation")
+        if turned:
+            notes.append(
+                "turned as its EXIF orientation says" if image.format == "TIFF" else "EXIF orientation ignored"
+            )
+        return SourceImage(path.stem, path, *image.size, note="; ".join(filter(None, notes)))
+
+
+def _check_name(path: Path) -> None:
+    """Raise ClicError for a name that would not survive as a decoded file's, a line of a log, or a path."""
+    name = path.stem
+    faults = {
+        "bytes that are no UTF-8": any("\ud800" <= letter <= "\udfff" for letter in name),
+        "control characters": any(ord(letter) < 32 or ord(letter) == 127 for letter in name),
+        "a backslash": "\\" in name,
+        f"more than {NAME_BYTES} bytes": len(name.encode(errors="surrogateescape")) > NAME_BYTES,
+    }
+    for fault, found in faults.items():
+        if found:
+            raise ClicError(f"{str(path)!r}: its name has {fault}, which no decoded file's may have; rename it")
 
 
 def require_folder(path: Path, wanted: str) -> None:
@@ -56,34 +118,52 @@ def require_folder(path: Path, wanted: str) -> None:
     raise ClicError(f"{path}: {what}; give {wanted}")
 
 
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in ENDINGS and not path.name.startswith(".")
+
+
+def _folders(folder: Path) -> list[str]:
+    """The sub-folders that hold images, each with how many."""
+    counts = {
+        child.name: sum(_is_image(path) for path in child.iterdir())
+        for child in sorted(folder.iterdir())
+        if child.is_dir() and not child.name.startswith(".")
+    }
+    return [f"folder {name}/ ({counted(count, 'image')})" for name, count in counts.items() if count]
+
+
+def left_out(folder: Path) -> str:
+    """What of a folder `list_images` does not read, in words; empty where it reads all."""
+    files = [
+        p.name for p in sorted(folder.iterdir()) if p.is_file() and not p.name.startswith(".") and not _is_image(p)
+    ]
+    return ", ".join([*files, *_folders(folder)])
+
+
 def list_images(folder: Path) -> list[SourceImage]:
     """The images of a folder (not of its sub-folders), by name.
 
-    Raises ClicError for a missing or empty folder, an unreadable image, and two files that would share a name.
+    Raises ClicError for a missing or empty folder, an unreadable image, a name that a decoded file cannot have, and two
+    files that would share one.
     """
     require_folder(folder, "a folder of photographs")
     images: dict[str, SourceImage] = {}
-    for path in sorted(p for p in folder.iterdir() if p.suffix.lower() in ENDINGS and not p.name.startswith(".")):
-        try:
-            with Image.open(path) as image:
-                source = SourceImage(path.stem, path, *image.size, note=_conversion_note(image))
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
-            raise ClicError(f"{path}: not a readable image ({error}); remove or replace it") from error
+    for path in sorted(filter(_is_image, folder.iterdir())):
+        _check_name(path)
         if path.stem in images:
             raise ClicError(
                 f"{path}: {images[path.stem].path.name} has the same name without its ending, and both "
                 f"would decode to {path.stem}.png; rename one"
             )
-        images[path.stem] = source
+        images[path.stem] = _describe(path)
     if not images:
-        raise ClicError(f"{folder}: no images; expected files ending in {', '.join(sorted(ENDINGS))}")
+        below = "; ".join(_folders(folder))
+        wanted = f"in it: {below}; give that one" if below else f"expected files ending in {', '.join(sorted(ENDINGS))}"
+        raise ClicError(f"{folder}: no images; {wanted}")
     return list(images.values())
 
 
 def load_rgb(path: Path) -> np.ndarray:
     """The image as uint8 (H, W, 3), by Pillow's convert("RGB") as the server does. Raises ClicError."""
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise ClicError(f"{path}: not a readable image ({error}); remove or replace it") from error
+    with _reading(path) as image:
+        return np.asarray(image.convert("RGB"))

@@ -1,4 +1,4 @@
-"""The wheel as a stranger gets it: built, installed into an empty environment, and its demo compared with the checkout's.
+"""The wheel as a stranger gets it: built, installed into an empty environment, its demo compared with the checkout's.
 
     python tests/check_wheel.py [--python python3.12]
 

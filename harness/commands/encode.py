@@ -16,11 +16,13 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Sweep, and print where the table is."""
-    from harness.images import list_images
-    from harness.progress import bar
+    from harness.images import left_out, list_images
+    from harness.progress import bar, log
     from harness.sweep.local import exclusive, sweep
 
     images = list_images(options.images)
+    if rest := left_out(options.images):
+        log(f"{options.images}: not read: {rest}")
     with exclusive(options.out), bar("sweep") as progress:
         sweep(images, options.codec, options.out, options.workers, progress)
     print(options.out / "candidates.csv")

@@ -31,9 +31,13 @@ def run(options: Namespace) -> int:
     from harness.challenge.profiles import load_profile
     from harness.challenge.submit import submit
     from harness.cli import run_command
+    from harness.images import left_out, require_folder
     from harness.progress import counted, log
 
     profile = load_profile(options.profile)
+    require_folder(options.images, "a folder of photographs")
+    if rest := left_out(options.images):
+        log(f"{options.images}: not read: {rest}")
     result = submit(
         options.images,
         options.out,

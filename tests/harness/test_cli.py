@@ -186,6 +186,20 @@ def test_other_errors_of_ours_are_user_errors(
         assert str(error) in capsys.readouterr().err
 
 
+def test_a_fault_of_ours_is_no_finding(tmp_path: Path, clic: Clic) -> None:
+    (tmp_path / "faulty.py").write_text(
+        "class Codec:\n    def __init__(self):\n        raise ZeroDivisionError('none')\n"
+    )
+    photograph(1, 20, 20).save(tmp_path / "a.png")
+    done = clic("encode", tmp_path, "--out", tmp_path / "out", "--codec", "faulty:Codec", PYTHONPATH=str(tmp_path))
+    assert done.returncode == 2
+    *_, line = done.stderr.splitlines()
+    assert line.startswith("clic: a fault of clic: ZeroDivisionError: none; the traceback is in ")
+    kept = Path(line.rpartition(" ")[2])
+    assert "Traceback" in kept.read_text()
+    kept.unlink()
+
+
 def test_demo_photographs(tmp_path: Path, clic: Clic) -> None:
     out = tmp_path / "demo"
     done = clic("demo", "--out", out, "--codec", TOY, "--rates", "0.5")

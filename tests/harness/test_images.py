@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from harness.errors import ClicError
-from harness.images import list_images, load_rgb
+from harness.images import left_out, list_images, load_rgb
 
 GRADIENT = np.linspace(0, 255, 20 * 30).reshape(20, 30).astype(np.uint8)
 
@@ -76,3 +76,57 @@ def test_a_file_in_a_folders_place_is_called_one(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(photograph)
     with pytest.raises(ClicError, match="a file, not a folder"):
         list_images(photograph)
+
+
+@pytest.mark.parametrize(
+    "name", ["cr\rname", "new\nline", "back\\slash", "x" * 244, b"\xff\xfe".decode(errors="surrogateescape")]
+)
+def test_names_that_no_decoded_file_may_have_are_refused_in_one_line(name: str, tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / f"{name}.png")
+    with pytest.raises(ClicError, match="its name has") as caught:
+        list_images(tmp_path)
+    assert "\n" not in str(caught.value) and "\r" not in str(caught.value)
+
+
+def test_a_tiff_is_turned_as_its_exif_says_and_has_the_sides_that_it_is_coded_with(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x112] = 6
+    Image.fromarray(GRADIENT).convert("RGB").save(tmp_path / "t.tif", exif=exif)
+    [image] = list_images(tmp_path)
+    assert image.note == "turned as its EXIF orientation says"
+    assert load_rgb(image.path).shape == (image.height, image.width, 3) == (30, 20, 3)
+
+
+def test_samples_beyond_8_bits_that_become_white_are_counted(tmp_path: Path) -> None:
+    samples = np.zeros((20, 20), np.uint16)
+    samples[:5] = 1000
+    Image.fromarray(samples).save(tmp_path / "g.png")
+    assert "25% of them here" in list_images(tmp_path)[0].note
+
+
+def test_exif_that_cannot_be_read_does_not_stop_an_image(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "x.png", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x05garbage")
+    Image.new("RGB", (8, 8)).save(tmp_path / "y.webp", exif=b"II")
+    assert [image.note for image in list_images(tmp_path)] == ["", ""]
+
+
+@pytest.mark.parametrize("cut", [3, 20, 40, 60])
+def test_a_damaged_image_is_one_line(cut: int, tmp_path: Path) -> None:
+    path = tmp_path / "x.png"
+    Image.fromarray(GRADIENT).save(path)
+    content = bytearray(path.read_bytes())
+    content[cut : cut + 4] = b"\x0e\xe1MD"
+    path.write_bytes(content)
+    with pytest.raises(ClicError, match="not a readable image"):
+        list_images(tmp_path)
+        load_rgb(path)
+
+
+def test_what_is_not_read_is_said(tmp_path: Path) -> None:
+    (tmp_path / "more").mkdir()
+    for name in ("a.png", "more/b.png", "c.gif", "notes.txt"):
+        Image.new("RGB", (8, 8)).save(tmp_path / name, "PNG")
+    assert left_out(tmp_path) == "c.gif, notes.txt, folder more/ (1 image)"
+    (tmp_path / "a.png").unlink()
+    with pytest.raises(ClicError, match=r"no images; in it: folder more/ \(1 image\); give that one"):
+        list_images(tmp_path)
