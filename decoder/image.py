@@ -65,7 +65,7 @@ def decode_latent(data: bytes, models: dict[int, Model]) -> tuple[Model, Stream,
         raise BitstreamError("the stream asks for an offset or a filter, which its model does not have")
     source = StreamSource(model.tables, stream)
     height, width = -(-header.height // 16), -(-header.width // 16)
-    latent, symbols, hyper = walk(model.entropy, model.shape.hyper, height, width, source)
+    latent, symbols, hyper = walk(model.entropy, model.architecture.hyper, height, width, source)
     source.finish([hyper, symbols])
     return model, stream, latent
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from decoder.context import REACH, Context
+from decoder.context import REACH, ContextModel
 from decoder.fixed import ACTIVATION_BITS, ONE, VALUE_MAX, Layer, requantise
 
 SCALES = 64
@@ -55,12 +55,15 @@ def shuffle(x: np.ndarray) -> np.ndarray:
 
 @dataclass
 class GroupNetwork:
-    """Entropy parameters of one group. The inputs of `past` are taps in raster order, each with all channels."""
+    """Entropy parameters of one group. The inputs of `past` are taps in raster order, each with all channels.
+
+    The first group has no `earlier`; a context without taps has no `past`.
+    """
 
     channels: int
     hyper: Layer
     earlier: Layer | None
-    past: Layer
+    past: Layer | None
     inner: Layer
     leave: Layer
 
@@ -77,7 +80,7 @@ class GroupNetwork:
 class EntropyNetworks:
     """All that decides probabilities. The groups' channels add up to the latent's."""
 
-    context: Context
+    context: ContextModel
     hyper: HyperNetwork
     groups: list[GroupNetwork]
 
@@ -98,7 +101,7 @@ def walk(
     inside = (slice(REACH, REACH + height), slice(REACH, REACH + width))
     # Positions as rows, with a margin of zeros, so that a tap is a constant distance away.
     padded_width = width + 2 * REACH
-    offsets = np.array([di * padded_width + dj for di, dj in networks.context.taps])
+    offsets = np.array([di * padded_width + dj for di, dj in networks.context.taps], np.int64)
     start = 0
     for group in networks.groups:
         base = group.hyper(features)
@@ -110,7 +113,7 @@ def walk(
         for rows, columns, sees in networks.context.steps(height, width):
             at = (rows + REACH) * padded_width + columns + REACH
             first = base[rows, columns]
-            if sees:
+            if sees and group.past is not None:
                 first += group.past.rows(field[at[:, None] + offsets].reshape(len(rows), -1))
             mean, scale = group.rows(first)
             found = source.latent(scale, mean, rows, columns, start)

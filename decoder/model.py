@@ -13,19 +13,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from decoder.architecture import Architecture
 from decoder.bitstream import Header
 from decoder.context import CONTEXTS
 from decoder.fixed import EXACT, ONE, Layer
 from decoder.latent import EntropyNetworks, GroupNetwork, HyperNetwork
-from decoder.networks import Shape, Synthesis
+from decoder.networks import Synthesis
 from decoder.rans import Tables
 from decoder.synthesis import to_pixels
 
 WEIGHTS = Path(__file__).parent / "weights"
 GAIN_STEPS = 16  # of the header's gain field, to a level
-# The synthesis uses a GPU where there is one. All that decides symbols stays on the CPU: the walk is a chain of small
-# steps, and a GPU's libraries may choose algorithms (FFT, Winograd) whose sums are not the ones proved exact.
-DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 GAINS_BELOW = 2  # levels by which the field reaches below the first that was trained, for the lowest of rates
 
 
@@ -33,7 +31,7 @@ GAINS_BELOW = 2  # levels by which the field reaches below the first that was tr
 class Model:
     """Everything that decoding needs. `tables` holds the Gaussian scales first, then one table a hyper channel."""
 
-    shape: Shape
+    architecture: Architecture
     entropy: EntropyNetworks
     tables: Tables
     synthesis: Synthesis
@@ -42,7 +40,7 @@ class Model:
     @property
     def gains(self) -> int:
         """Number of values of the header's gain field."""
-        return (self.shape.levels - 1 + GAINS_BELOW) * GAIN_STEPS + 1
+        return (self.architecture.levels - 1 + GAINS_BELOW) * GAIN_STEPS + 1
 
     @torch.inference_mode()
     def reconstruct(self, latent: np.ndarray, header: Header) -> np.ndarray:
@@ -59,7 +57,9 @@ def interpolate(log_gains: Tensor, gain: int) -> Tensor:
     return log_gains[level] + (place - level) * (log_gains[level + 1] - log_gains[level])
 
 
-def entropy_networks(arrays: dict[str, np.ndarray], shape: Shape) -> tuple[EntropyNetworks, dict[str, int]]:
+def entropy_networks(
+    arrays: dict[str, np.ndarray], architecture: Architecture
+) -> tuple[EntropyNetworks, dict[str, int]]:
     """The networks and the proof of their exactness: by name of a sum, what no partial sum of it can exceed.
 
     Raises ValueError on weights for which sums could leave the exact range of float64.
@@ -72,24 +72,32 @@ def entropy_networks(arrays: dict[str, np.ndarray], shape: Shape) -> tuple[Entro
         return loaded
 
     hyper = HyperNetwork([layer(f"hyper.{number}") for number in range(5)])
-    groups = []
-    for index, channels in enumerate(shape.groups):
+    context, groups = CONTEXTS[architecture.context], []
+    for index, channels in enumerate(architecture.groups):
         name = f"context.{index}"
-        earlier = layer(f"{name}.earlier") if index else None
         group = GroupNetwork(
             channels,
             layer(f"{name}.hyper"),
-            earlier,
-            layer(f"{name}.past"),
+            layer(f"{name}.earlier") if index else None,
+            layer(f"{name}.past") if context.taps else None,
             layer(f"{name}.inner"),
             layer(f"{name}.leave"),
         )
-        first = group.hyper.bound + group.past.bound + (earlier.bound if earlier else 0)
+        first = sum(part.bound for part in (group.hyper, group.earlier, group.past) if part is not None)
         if first >= EXACT:
             raise ValueError(f"the first sums of group {index} could leave the exact range of float64")
         proof[f"{name}.first"] = first
         groups.append(group)
-    return EntropyNetworks(CONTEXTS[shape.context], hyper, groups), proof
+    return EntropyNetworks(context, hyper, groups), proof
+
+
+def synthesis_device() -> torch.device:
+    """Where the synthesis runs: on a GPU where there is one.
+
+    All that decides symbols stays on the CPU: the walk is a chain of small steps, and a GPU's libraries may choose
+    algorithms (FFT, Winograd) whose sums are not the ones proved exact.
+    """
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def load_model(content: bytes) -> Model:
@@ -97,11 +105,11 @@ def load_model(content: bytes) -> Model:
     with np.load(io.BytesIO(content), allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     about = json.loads(arrays["about"].tobytes())
-    shape = Shape.from_json(about["shape"])
-    entropy, proof = entropy_networks(arrays, shape)
+    architecture = Architecture.of(about)
+    entropy, proof = entropy_networks(arrays, architecture)
     if proof != about["proof"]:
         raise ValueError("the proof of exactness in the weights file is not that of its weights")
-    synthesis = Synthesis(shape)
+    synthesis = Synthesis(architecture)
     synthesis.load_state_dict(
         {
             name.removeprefix("synthesis."): torch.from_numpy(value.astype(np.float32))
@@ -110,9 +118,9 @@ def load_model(content: bytes) -> Model:
         }
     )
     synthesis.eval().requires_grad_(False)
-    synthesis.to(DEVICE)
+    synthesis.to(synthesis_device())
     return Model(
-        shape,
+        architecture,
         entropy,
         Tables(arrays["tables.cumulative"], arrays["tables.first"], arrays["tables.size"]),
         synthesis,

@@ -15,9 +15,10 @@ from decoder.image import decode_image
 from decoder.model import load_model, shipped_models
 from harness.codecs.protocol import Encoding
 from submission.encoder import Analysed, EncoderNetworks, analyse, encode_latent
+from submission.networks import transforms
+from submission.weights import find_weights
 
 DECODER = Path(decoder.__file__).parent
-WEIGHTS = Path(__file__).parent / "weights"
 POINTS = 19  # operating points, evenly spaced over the gains
 DECODE_SCRIPT = """#!/usr/bin/env python3
 import os
@@ -37,16 +38,16 @@ class LearnedCodec:
 
     def __init__(self, name: str, number: int) -> None:
         torch.set_num_threads(1)
-        self.name, path = name, shipped_models()[number]
-        self.number, self.decoder_weights, self.encoder_weights = number, path, WEIGHTS / path.name
-        self.models = {number: load_model(path.read_bytes())}
-        self.networks = EncoderNetworks(self.models[number], self.encoder_weights)
+        self.name, self.number = name, number
+        self.weights = find_weights(shipped_models()[number].stem)
+        self.models = {number: load_model(self.weights.decoder.read_bytes())}
+        self.networks = EncoderNetworks(self.models[number].architecture, self.weights.encoder_arrays())
         self._last: tuple[np.ndarray, Analysed] | None = None
 
     def config(self) -> Mapping[str, Any]:
         """Hashes of the weights and of the code that decides bytes and pixels."""
-        files = [self.decoder_weights, self.encoder_weights, Path(__file__).with_name("encoder.py")]
-        files += sorted(DECODER.glob("*.py"))
+        files = [self.weights.decoder, self.weights.encoder, Path(__file__).with_name("encoder.py")]
+        files += [Path(transforms.__file__), *sorted(DECODER.glob("*.py"))]
         return {
             "codec": self.name,
             "points": POINTS,
@@ -79,7 +80,7 @@ class LearnedCodec:
     def decoder_files(self, data_file: str, payload: str) -> Mapping[str, bytes]:
         """`decode`, the decoder package, its weights, and the names of the files that it looks for."""
         files = {f"decoder/{p.name}": p.read_bytes() for p in DECODER.glob("*.py")}
-        files[f"decoder/weights/{self.decoder_weights.name}"] = self.decoder_weights.read_bytes()
+        files[f"decoder/weights/{self.weights.decoder.name}"] = self.weights.decoder.read_bytes()
         files["decoder/profile.json"] = json.dumps({"data_file": data_file, "payload": payload}).encode()
         files["decode"] = DECODE_SCRIPT.encode()
         return files

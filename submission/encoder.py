@@ -1,34 +1,34 @@
 """From pixels to a stream: analysis in floating point, then the decoder's own walk with rounding as its source."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from decoder.architecture import Architecture
 from decoder.bitstream import Header, Stream, checksum, least_words, write_stream
 from decoder.fixed import ONE
 from decoder.latent import SCALES, walk
 from decoder.model import Model, interpolate
 from decoder.rans import Tables, encode
-from submission.networks import Analysis, HyperAnalysis
+from submission.networks.transforms import Analysis, HyperAnalysis
 
 MAX_SYMBOL = 4000  # keeps latents within the decoder's exact range
 
 
 class EncoderNetworks(nn.Module):
-    """Analysis, hyper-analysis and the encoder's gains."""
+    """Analysis, hyper-analysis and the encoder's gains, of a weights file's arrays."""
 
-    def __init__(self, model: Model, weights: Path) -> None:
+    def __init__(self, architecture: Architecture, arrays: Mapping[str, np.ndarray]) -> None:
         super().__init__()
-        self.analysis = Analysis(model.shape)
-        self.hyper_analysis = HyperAnalysis(model.shape)
-        self.log_gain = nn.Parameter(torch.zeros(model.shape.levels, model.shape.latent))
-        with np.load(weights, allow_pickle=False) as file:
-            mine = [name for name in file.files if not name.startswith("prior.")]
-            self.load_state_dict({name: torch.from_numpy(file[name].astype(np.float32)) for name in mine})
+        self.analysis = Analysis(architecture)
+        self.hyper_analysis = HyperAnalysis(architecture)
+        self.log_gain = nn.Parameter(torch.zeros(architecture.levels, architecture.latent))
+        mine = {name: value for name, value in arrays.items() if not name.startswith("prior.")}
+        self.load_state_dict({name: torch.from_numpy(value.astype(np.float32)) for name, value in mine.items()})
         self.eval().requires_grad_(False)
 
 
@@ -89,7 +89,7 @@ def encode_latent(
     hyper = networks.hyper_analysis(gained)[0].round().clamp(-MAX_SYMBOL, MAX_SYMBOL).numpy().astype(np.int64)
     source = RoundingSource(model.tables, gained[0].permute(1, 2, 0).numpy().astype(np.float64), hyper)
     height, width = gained.shape[2:]
-    latent, symbols, _ = walk(model.entropy, model.shape.hyper, height, width, source)
+    latent, symbols, _ = walk(model.entropy, model.architecture.hyper, height, width, source)
     header = Header(analysed.width, analysed.height, gain, model_number)
     check, seal = checksum(header, [hyper]) & 0xFFFF, checksum(header, [hyper, symbols])
     words, lanes, main = encode(model.tables, source.calls, seal, least_words(header))

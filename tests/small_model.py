@@ -1,26 +1,28 @@
 """An untrained codec of small widths, exported as a trained one would be: quick, and with busy symbols."""
 
-import tempfile
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import torch
 
+from decoder.architecture import Architecture
 from decoder.model import Model, load_model
-from decoder.networks import Shape
 from submission.encoder import EncoderNetworks
-from submission.networks import CodecNetworks
-from submission.training.export import decoder_arrays, encoder_arrays, npz_bytes
+from submission.networks.model import CodecNetworks
+from submission.training.export import decoder_arrays, encoder_arrays
+from submission.training.start import start_from_dct
+from submission.weights import npz_bytes
 
-SHAPE = Shape(stride4=16, stride8=16, stride16=32, blocks=(1, 1, 1), groups=(4, 8), hyper=8, features=16, levels=3)
+ARCHITECTURE = Architecture(
+    stride4=16, stride8=16, stride16=32, blocks=(1, 1, 1), groups=(4, 8), hyper=8, features=16, levels=3
+)
 
 
 @cache
 def small_networks(context: str = "3d") -> CodecNetworks:
     torch.manual_seed(5)
-    networks = CodecNetworks(replace(SHAPE, context=context))
+    networks = start_from_dct(CodecNetworks(replace(ARCHITECTURE, context=context)))
     with torch.no_grad():  # untrained entropy networks hardly react to their inputs: make them
         for group in networks.context:
             group.leave.weight.mul_(40)
@@ -29,7 +31,7 @@ def small_networks(context: str = "3d") -> CodecNetworks:
                     [torch.zeros(group.leave.out_channels // 2), torch.linspace(0, 1.5, group.leave.out_channels // 2)]
                 )
             )
-            if group.past.bias is not None:
+            if group.past is not None and group.past.bias is not None:
                 group.past.bias.normal_()
     return networks.eval()
 
@@ -38,10 +40,7 @@ def small_networks(context: str = "3d") -> CodecNetworks:
 def small_model(context: str = "3d") -> tuple[Model, EncoderNetworks]:
     networks = small_networks(context)
     model = load_model(npz_bytes(decoder_arrays(networks)))
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "encoder.npz"
-        path.write_bytes(npz_bytes(encoder_arrays(networks)))
-        return model, EncoderNetworks(model, path)
+    return model, EncoderNetworks(model.architecture, encoder_arrays(networks))
 
 
 def photograph(height: int, width: int, seed: int = 0) -> np.ndarray:

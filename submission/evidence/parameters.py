@@ -11,9 +11,11 @@ from torch.nn import functional
 Arrays = dict[str, np.ndarray]
 BOUND = 1 << 20  # of activations, in units of 2^-8
 TAPS = {
+    "none": [],
     "3d": [(i, j) for i in range(5) for j in range(5) if 5 * i + j < 12],
     "checkerboard": [(i, j) for i in range(5) for j in range(5) if (i + j) % 2],
 }
+SEES = {"none": lambda i, j: 0, "3d": lambda i, j: 1, "checkerboard": lambda i, j: (i + j) % 2}
 
 
 def _kernel(arrays: Arrays, name: str, context: str) -> np.ndarray:
@@ -33,8 +35,7 @@ def _bias(arrays: Arrays, name: str) -> np.ndarray:
 
 
 def _sees(context: str, height: int, width: int) -> np.ndarray:
-    odd = np.add.outer(np.arange(height), np.arange(width)) % 2
-    return np.ones_like(odd) if context == "3d" else odd
+    return np.array([[SEES[context](i, j) for j in range(width)] for i in range(height)])
 
 
 def _convolve_int64(x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
@@ -73,7 +74,9 @@ def parameters_int64(
         def layer(part: str, x: np.ndarray, name: str = f"context.{index}") -> np.ndarray:
             return _convolve_int64(x, _kernel(arrays, f"{name}.{part}", context), _bias(arrays, f"{name}.{part}"))
 
-        sums = layer("hyper", features) + _sees(context, height, width) * layer("past", known[start : start + own])
+        sums = layer("hyper", features)
+        if TAPS[context]:
+            sums += _sees(context, height, width) * layer("past", known[start : start + own])
         if index:
             sums += layer("earlier", known[:start])
         out = _requantise(layer("leave", _requantise(layer("inner", _requantise(sums, 0)), 0)), -BOUND)
@@ -109,7 +112,9 @@ def parameters_float32(
     means, scales, start = [], [], 0
     for index, own in enumerate(groups):
         name = f"context.{index}"
-        sums = convolve(f"{name}.hyper", features) + sees * convolve(f"{name}.past", known[:, start : start + own])
+        sums = convolve(f"{name}.hyper", features)
+        if TAPS[context]:
+            sums = sums + sees * convolve(f"{name}.past", known[:, start : start + own])
         if index:
             sums = sums + convolve(f"{name}.earlier", known[:, :start])
         out = convolve(f"{name}.leave", convolve(f"{name}.inner", sums.relu()).relu())[0].numpy()

@@ -20,8 +20,10 @@ from decoder.model import shipped_models
 from decoder.rans import PRECISION
 from submission.evidence.printed import figures, wide_console
 from submission.evidence.recorded import Recorded, load_models, read_data_file, record
-from submission.networks import UNCODED, CodecNetworks
-from submission.training.export import load_start
+from submission.networks.entropy import gaussian_bits
+from submission.networks.model import CodecNetworks
+from submission.quantization.scale import coded
+from submission.training.start import load_start
 
 HEADROOM = 16  # bytes an image beside 0.2 %
 
@@ -34,7 +36,7 @@ def float_bits(networks: CodecNetworks, recorded: Recorded) -> float:
     features = networks.hyper_synthesis(hyper)[:, :, :height, :width]
     latent = torch.from_numpy(recorded.latent / ONE)[None].float()
     mean, scale = networks.entropy_parameters(features, latent)
-    bits = networks.gaussian_bits(latent - mean, scale)[scale >= UNCODED + 0.5].clamp(max=PRECISION)
+    bits = gaussian_bits(latent - mean, scale)[coded(scale)].clamp(max=PRECISION)
     return float(bits.double().sum() + networks.hyper_bits(hyper).double().sum())
 
 

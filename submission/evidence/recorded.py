@@ -74,8 +74,8 @@ def record(data: bytes, models: dict[int, Model]) -> Recorded:
     stream = read_stream(data)
     model = models[stream.header.model]
     height, width = -(-stream.header.height // 16), -(-stream.header.width // 16)
-    source = RecordingSource(model.tables, stream, (model.shape.latent, height, width))
-    latent, symbols, hyper = walk(model.entropy, model.shape.hyper, height, width, source)
+    source = RecordingSource(model.tables, stream, (model.architecture.latent, height, width))
+    latent, symbols, hyper = walk(model.entropy, model.architecture.hyper, height, width, source)
     crc = source.finish([hyper, symbols])
     return Recorded(model, stream.header, latent, symbols, hyper, source.mean, source.scale, source.bits, crc)
 

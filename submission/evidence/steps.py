@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from decoder.context import Context, Step
+from decoder.context import ContextModel, Step
 from decoder.image import decode_latent
 from decoder.model import Model
 from harness.images import load_rgb
@@ -31,7 +31,7 @@ def raster(height: int, width: int) -> Iterator[Step]:
 
 def in_steps(model: Model, steps: Callable[[int, int], Iterator[Step]]) -> Model:
     """The same model with positions coded in other steps."""
-    return replace(model, entropy=replace(model.entropy, context=Context(model.entropy.context.taps, steps)))
+    return replace(model, entropy=replace(model.entropy, context=ContextModel(model.entropy.context.taps, steps)))
 
 
 def main() -> int:

@@ -28,7 +28,7 @@ import torch
 
 from decoder import fixed
 from decoder.bitstream import checksum
-from decoder.model import DEVICE, shipped_models
+from decoder.model import shipped_models, synthesis_device
 from submission.evidence.parameters import parameters_float32, parameters_int64
 from submission.evidence.recorded import Recorded, all_streams, load_models, record
 
@@ -102,10 +102,16 @@ def weights(number: int) -> dict[str, np.ndarray]:
 
 def examine(data: bytes, recorded: Recorded, setting: Setting) -> dict[str, Any]:
     """What one setting makes of one stream: checksums of symbols and parameters, and how many were compared."""
-    shape = recorded.model.shape
+    architecture = recorded.model.architecture
     mean, scale = recorded.mean, recorded.scale
     if setting.int64 or setting.floats:
-        known = (weights(recorded.header.model), shape.groups, shape.context, recorded.hyper, recorded.latent)
+        known = (
+            weights(recorded.header.model),
+            architecture.groups,
+            architecture.context,
+            recorded.hyper,
+            recorded.latent,
+        )
         layout = torch.channels_last if setting.channels_last else torch.contiguous_format
         mean, scale = parameters_float32(*known, layout) if setting.floats else parameters_int64(*known)
     row: dict[str, Any] = {
@@ -214,7 +220,7 @@ def compare(options: argparse.Namespace) -> int:
     total = sum(row["symbols"] for rows in results.values() for row in rows.values() if "path" not in row)
     console.print(
         f"{total:,} symbols compared in {time.monotonic() - began:.0f} s; torch {torch.__version__}, "
-        f"synthesis on {DEVICE}; {'none differs' if not failed else f'{failed} differences'}"
+        f"synthesis on {synthesis_device()}; {'none differs' if not failed else f'{failed} differences'}"
     )
     if not floats:
         console.print("the control found no difference either: this machine does not show what the comparison is for")

@@ -7,21 +7,28 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from harness.errors import ClicError
+
 ENDINGS = {".avif", ".png", ".webp", ".jpg", ".jpeg"}
 
 
 def load_crops(folder: Path, size: int = 512) -> np.ndarray:
     """All images of a folder, in the order of their names, cut to their top left `size` square.
 
-    Returns uint8 (N, size, size, 3). Smaller images are left out. Raises ValueError where none remain.
+    Returns uint8 (N, size, size, 3). Smaller images are left out. Raises ClicError where there is no such folder or
+    none remain.
     """
+    if not folder.is_dir():
+        raise ClicError(
+            f"{folder}: {'a file' if folder.exists() else 'no such folder'}; give a folder of training crops"
+        )
     crops = []
     for path in sorted(p for p in folder.glob("*") if p.suffix.lower() in ENDINGS):
         with Image.open(path) as image:
             if min(image.size) >= size:
                 crops.append(np.asarray(image.convert("RGB"))[:size, :size])
     if not crops:
-        raise ValueError(f"{folder}: no images of at least {size} x {size} pixels; give a folder of training crops")
+        raise ClicError(f"{folder}: no images of at least {size} x {size} pixels; give a folder of training crops")
     return np.stack(crops)
 
 

@@ -4,32 +4,28 @@ The entropy networks are rounded to 2^-14 and their probability tables to 2^-16.
 here, and the proof kept in the file. The tables are computed once and shipped, never recomputed on another machine.
 """
 
-import io
 import json
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from scipy.special import ndtr
 from torch import Tensor, nn
 
+from decoder.architecture import Architecture
 from decoder.context import CONTEXTS, REACH
 from decoder.fixed import ACTIVATION_BITS, WEIGHT_BITS
 from decoder.latent import SCALES
-from decoder.model import WEIGHTS as DECODER_WEIGHTS
-from decoder.model import entropy_networks, load_model
-from decoder.networks import Shape
+from decoder.model import entropy_networks
 from decoder.rans import TOTAL
-from submission.networks import CONTEXT_KERNEL, INDEX_UNIT, SCALE_MIN, SCALE_STEP, UNCODED, CodecNetworks
-from submission.training.checkpoint import load_tensors
+from submission.networks.entropy import CONTEXT_KERNEL, INDEX_UNIT
+from submission.networks.model import CodecNetworks
+from submission.quantization.scale import SCALE_MIN, SCALE_STEP, UNCODED
 
 CONTEXT_PARTS = ("hyper", "earlier", "past", "inner", "leave")
 HYPER_REACH = 64  # hyper-latents beyond are escaped
 HYPER_TAIL = 3  # tables reach so many times as far as 2^-17 of mass does: the highest gains bring values far out
-WEIGHTS = Path(__file__).parents[1] / "weights"
 
 
 def integer_frequencies(mass: np.ndarray) -> np.ndarray:
@@ -50,7 +46,7 @@ def gaussian_masses(index: int) -> np.ndarray:
 
 def hyper_masses(networks: CodecNetworks) -> list[tuple[int, np.ndarray]]:
     """For each hyper channel: first symbol, masses of the symbols that matter, then that of everything else."""
-    grid = torch.arange(-HYPER_REACH, HYPER_REACH + 1.0).view(1, 1, 1, -1).expand(1, networks.shape.hyper, 1, -1)
+    grid = torch.arange(-HYPER_REACH, HYPER_REACH + 1.0).view(1, 1, 1, -1).expand(1, networks.architecture.hyper, 1, -1)
     with torch.no_grad():
         mass = torch.exp2(-networks.hyper_bits(grid).double())[0, :, 0].numpy()
     result = []
@@ -127,8 +123,14 @@ def _entropy_layers(networks: CodecNetworks) -> Iterator[EntropyLayer]:
     convolutions = [hyper.enter, hyper.up1[0], hyper.spatial, hyper.up2[0], hyper.leave]
     layers = {f"hyper.{number}": conv for number, conv in enumerate(convolutions)}
     for index, group in enumerate(networks.context):
-        layers |= {f"context.{index}.{part}": getattr(group, part) for part in CONTEXT_PARTS if getattr(group, part)}
-    taps = [(REACH + row) * CONTEXT_KERNEL + REACH + column for row, column in CONTEXTS[networks.shape.context].taps]
+        layers |= {
+            f"context.{index}.{part}": getattr(group, part)
+            for part in CONTEXT_PARTS
+            if getattr(group, part) is not None
+        }
+    taps = [
+        (REACH + row) * CONTEXT_KERNEL + REACH + column for row, column in CONTEXTS[networks.architecture.context].taps
+    ]
     for name, conv in layers.items():
         assert isinstance(conv, nn.Conv2d)
         unit, zero = torch.ones(conv.out_channels), torch.zeros(conv.out_channels)
@@ -146,8 +148,8 @@ def decoder_arrays(networks: CodecNetworks) -> dict[str, np.ndarray]:
     for name, value in networks.synthesis.state_dict().items():
         arrays[f"synthesis.{name}"] = value.half().numpy()
     arrays["log_inverse_gain"] = networks.log_inverse_gain.detach().numpy()
-    _, proof = entropy_networks(arrays, networks.shape)
-    about = {"shape": networks.shape.to_json(), "proof": proof}
+    _, proof = entropy_networks(arrays, networks.architecture)
+    about = {"architecture": networks.architecture.to_json(), "proof": proof}
     return arrays | {"about": np.frombuffer(json.dumps(about).encode(), np.uint8)}
 
 
@@ -164,7 +166,7 @@ def encoder_arrays(networks: CodecNetworks) -> dict[str, np.ndarray]:
 @torch.no_grad()
 def restore(decoder: Mapping[str, np.ndarray], encoder: Mapping[str, np.ndarray]) -> CodecNetworks:
     """The networks of exported weights, for further training; exporting them again gives the same arrays."""
-    networks = CodecNetworks(Shape.from_json(json.loads(decoder["about"].tobytes())["shape"]))
+    networks = CodecNetworks(Architecture.of(json.loads(decoder["about"].tobytes())))
     for layer in _entropy_layers(networks):
         layer.take(decoder)
     parameters = dict(networks.named_parameters())
@@ -172,57 +174,3 @@ def restore(decoder: Mapping[str, np.ndarray], encoder: Mapping[str, np.ndarray]
     for name, value in {**stored, **encoder}.items():
         parameters[name].copy_(torch.from_numpy(value.astype(np.float32)))
     return networks.eval()
-
-
-def npz_bytes(arrays: dict[str, np.ndarray]) -> bytes:
-    """A compressed .npz whose bytes depend on the arrays alone."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name in sorted(arrays):
-            member = io.BytesIO()
-            np.lib.format.write_array(member, np.ascontiguousarray(arrays[name]), allow_pickle=False)
-            entry = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))
-            archive.writestr(entry, member.getvalue(), zipfile.ZIP_DEFLATED, 9)
-    return buffer.getvalue()
-
-
-def load_average(checkpoint: Path) -> CodecNetworks:
-    """The networks of a checkpoint with their averaged weights."""
-    tensors, about = load_tensors(checkpoint)
-    networks = CodecNetworks(Shape.from_json(about["shape"]))
-    with torch.no_grad():
-        for name, parameter in networks.named_parameters():
-            parameter.copy_(tensors[f"average.{name}"])
-    return networks.eval()
-
-
-def load_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an .npz, read without pickle."""
-    with np.load(path, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
-
-
-def load_start(source: Path) -> CodecNetworks:
-    """Networks to start training from: a checkpoint's average, or a shipped model by its name, such as "0-clic"."""
-    if source.suffix == ".safetensors":
-        return load_average(source)
-    return restore(*(load_arrays(folder / f"{source.name}.npz") for folder in (DECODER_WEIGHTS, WEIGHTS)))
-
-
-def export(checkpoint: Path, name: str) -> tuple[Path, Path]:
-    """Write decoder and encoder weights of a checkpoint as the shipped model `name`, such as "0-clic"."""
-    networks = load_average(checkpoint)
-    ours, theirs = npz_bytes(encoder_arrays(networks)), npz_bytes(decoder_arrays(networks))
-    load_model(theirs)  # before anything is written
-    paths = WEIGHTS / f"{name}.npz", DECODER_WEIGHTS / f"{name}.npz"
-    for path, content in zip(paths, (ours, theirs), strict=True):
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(content)
-    return paths
-
-
-if __name__ == "__main__":
-    import sys
-
-    for written in export(Path(sys.argv[1]), sys.argv[2]):
-        print(written, written.stat().st_size)

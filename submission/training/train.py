@@ -1,236 +1,135 @@
-"""Training of the codec: MS-SSIM and rate at all levels at once, then the decoder's side on rounded latents.
+"""The training loop: the stages of a recipe one after the other, resumed where they stopped.
 
-Stage "soft" trains everything with noise in the rate and straight-through rounding before the synthesis. Stage
-"hard" is the second stage of soft-then-hard (Guo et al., CLIC 2021): analysis, hyper-analysis and the encoder's
-gains are frozen, latents are rounded, and the rest is trained on the actual rate and distortion.
-
-    clic train --data FOLDER --out RUN [--stage soft|hard] [--steps N] [--minutes M] [--start CHECKPOINT]
-
-A model of another context is the second stage again, from the same first: --stage hard --context checkerboard.
-RUN/checkpoint.safetensors is replaced every few minutes and resumed from; RUN/log.jsonl is appended to.
+In the run's folder, NAME.safetensors is the checkpoint of stage NAME, replaced every few minutes and resumed from, and
+log.jsonl is appended to. A stage begins from the average of the one before it.
 """
 
 import json
 import math
 import time
-import tomllib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from decoder.networks import Shape
-from submission.networks import CodecNetworks
-from submission.training.checkpoint import load_tensors, save_tensors
-from submission.training.data import draw_batch, load_crops
-from submission.training.export import load_start
-from submission.training.loss import msssim
+from harness.errors import ClicError
+from harness.progress import bar, log
+from submission.training.data import load_crops
+from submission.training.recipe import Recipe, Stage
+from submission.training.start import load_average, load_start
+from submission.training.trainer import Trainer
 
-CONFIGS = Path(__file__).parents[1] / "presets"
-FROZEN_WHEN_HARD = ("analysis.", "hyper_analysis.", "log_gain")
+LOG_STEPS = 50  # whose figures are averaged in a line of the log
+VALIDATION_STEPS = 1000
+SAVE_SECONDS = 240.0
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """The fields of a file in `submission/presets`."""
+class Run:
+    """A training run: its recipe, folder of crops, folder of results, and where the first stage begins.
 
-    seed: int
-    lambda_min: float
-    lambda_max: float
-    batch: int
-    crop: int
-    learning_rate: float
-    hard_learning_rate: float
-    final_learning_rate: float
-    warmup_steps: int
-    clip_norm: float
-    average_decay: float
-    mse_weight: float
-    mse_weight_start: float
-    mse_steps: int
-    holdout: int
-    threads: int
-    shape: Shape
+    `start` is a checkpoint, or the name of shipped weights; without it the first stage begins from a block DCT.
+    `minutes` ends the run earlier, to be resumed.
+    """
 
-    @staticmethod
-    def read(path: Path) -> "Recipe":
-        """Raises TypeError on unknown or missing fields, ValueError on bad TOML."""
-        fields = tomllib.loads(path.read_text())
-        return Recipe(**(fields | {"shape": Shape.from_json(fields["shape"])}))
-
-    def lambdas(self) -> Tensor:
-        """Weight of distortion against bits per pixel at each level, (levels,)."""
-        return torch.logspace(math.log10(self.lambda_min), math.log10(self.lambda_max), self.shape.levels)
+    recipe: Recipe
+    data: Path
+    out: Path
+    start: Path | None = None
+    minutes: float = math.inf
 
 
-def learning_rate(recipe: Recipe, stage: str, step: int, steps: int) -> float:
-    """Linear warm-up, then a cosine to the final rate."""
-    top = recipe.hard_learning_rate if stage == "hard" else recipe.learning_rate
-    warmup = min(1.0, (step + 1) / recipe.warmup_steps)
-    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
-    return warmup * (recipe.final_learning_rate + (top - recipe.final_learning_rate) * cosine)
+@dataclass(frozen=True)
+class Crops:
+    """What a run trains on, uint8 (N, side, side, 3), and what it is validated on, float32 (M, 3, crop, crop)."""
+
+    training: np.ndarray
+    validation: Tensor
 
 
-def learning_factor(name: str) -> float:
-    """Of the learning rate, by parameter: block transforms start well, entropy networks and gains are shallow."""
-    if ".block." in name:
-        return 0.1
-    return 3.0 if name.startswith(("context.", "hyper_synthesis.", "prior.", "log_")) else 1.0
+def train(run: Run, stages: Sequence[Stage] | None = None) -> Path:
+    """Run, or resume, the stages (all of the recipe's by default); returns the last one's checkpoint.
+
+    Raises ClicError where crops, recipe, start or folder do not fit together.
+    """
+    torch.set_num_threads(run.recipe.threads)
+    crops, deadline = _crops(run), time.monotonic() + 60 * run.minutes
+    run.out.mkdir(parents=True, exist_ok=True)
+    before: Path | None = None
+    for stage in stages or run.recipe.stages:
+        checkpoint = run.out / f"{stage.name}.safetensors"
+        trainer = _trainer(run, stage, checkpoint, before)
+        if trainer.step < stage.steps:
+            _train_stage(trainer, crops, checkpoint, deadline)
+        if trainer.step < stage.steps:
+            log(f"stage {stage.name}: stopped at step {trainer.step} of {stage.steps}; the same command goes on")
+            return checkpoint
+        before = checkpoint
+    return checkpoint
 
 
-class Trainer:
-    """Networks, their moving average, optimiser and step count; everything that a checkpoint holds."""
-
-    def __init__(self, recipe: Recipe, stage: str) -> None:
-        self.recipe, self.hard, self.step = recipe, stage == "hard", 0
-        self.mse_first = not self.hard  # only new weights begin with the squared error
-        torch.manual_seed(recipe.seed)
-        self.networks = CodecNetworks(recipe.shape)
-        self.networks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        for name, parameter in self.networks.named_parameters():
-            frozen = self.hard and name.startswith(FROZEN_WHEN_HARD)
-            parameter.requires_grad_(not frozen and name != "prior.quantiles")
-        self.trained = {name: p for name, p in self.networks.named_parameters() if p.requires_grad}
-        self.average = {name: p.detach().clone() for name, p in self.networks.named_parameters()}
-        self.optimiser = torch.optim.Adam(
-            {"params": [parameter], "factor": learning_factor(name)} for name, parameter in self.trained.items()
-        )
-
-    def save(self, path: Path) -> None:
-        """Networks, average and optimiser in one safetensors file, written atomically."""
-        tensors = {f"networks.{name}": p.detach() for name, p in self.networks.named_parameters()}
-        tensors |= {f"average.{name}": p for name, p in self.average.items()}
-        for name, parameter in self.trained.items():
-            for key, value in self.optimiser.state.get(parameter, {}).items():
-                tensors[f"optimiser.{name}.{key}"] = value
-        about = {"step": self.step, "mse_first": self.mse_first, "shape": self.recipe.shape.to_json()}
-        save_tensors(path, tensors, about)
-
-    @torch.no_grad()
-    def start_from(self, networks: CodecNetworks) -> None:
-        """Begin with the weights of other networks of the same widths; what only one kind of context has stays."""
-        self.mse_first = False
-        for name, value in networks.named_parameters():
-            if name in self.average:
-                self.average[name].copy_(value)
-                self.networks.get_parameter(name).copy_(value)
-
-    @torch.no_grad()
-    def resume(self, path: Path) -> None:
-        """Go on where a checkpoint was saved."""
-        tensors, about = load_tensors(path)
-        self.step, self.mse_first = int(about["step"]), bool(about["mse_first"])
-        for name, parameter in self.networks.named_parameters():
-            parameter.copy_(tensors[f"networks.{name}"])
-            self.average[name].copy_(tensors[f"average.{name}"])
-        for name, parameter in self.trained.items():
-            prefix = f"optimiser.{name}."
-            self.optimiser.state[parameter] = {
-                key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)
-            }
-
-    def train_step(self, image: Tensor, level: Tensor, rate: float) -> dict[str, float]:
-        """One optimiser step; returns the figures for the log."""
-        recipe, pixels = self.recipe, image.shape[2] * image.shape[3]
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate * group["factor"]
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            output = self.networks(image, level, hard=self.hard)
-        bpp = (output.latent_bits + output.hyper_bits) / pixels
-        similarity = msssim(output.image, image)
-        mse = (output.image - image).square().mean(dim=(1, 2, 3))
-        early = max(0.0, 1 - self.step / recipe.mse_steps) if self.mse_first else 0.0
-        mse_weight = recipe.mse_weight + (recipe.mse_weight_start - recipe.mse_weight) * early
-        weight = recipe.lambdas()[level]
-        # Levels differ in the size of their loss about as the square root of lambda: even them out.
-        loss = ((bpp + weight * (1 - similarity + mse_weight * mse)) / weight.sqrt()).mean()
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.trained.values(), recipe.clip_norm)
-        if norm.isfinite():
-            self.optimiser.step()
-            decay = min(recipe.average_decay, (self.step + 1) / (self.step + 10))
-            with torch.no_grad():
-                for name, parameter in self.trained.items():
-                    self.average[name].lerp_(parameter, 1 - decay)
-        self.step += 1
-        return {
-            "loss": float(loss.detach()),
-            "bpp": float(bpp.detach().mean()),
-            "msssim": float(similarity.detach().mean()),
-            "mse": float(mse.detach().mean()),
-            "norm": float(norm),
-        }
-
-    def validate(self, images: Tensor) -> dict[str, list[float]]:
-        """Hard bits per pixel and MS-SSIM of the averaged networks at each level over held-out crops."""
-        current = {name: p.detach().clone() for name, p in self.networks.named_parameters()}
-        result: dict[str, list[float]] = {"bpp": [], "msssim": []}
-        with torch.no_grad():
-            for name, parameter in self.networks.named_parameters():
-                parameter.copy_(self.average[name])
-            for level in range(self.recipe.shape.levels):
-                bits, similarity = [], []
-                for image in images.split(4):
-                    output = self.networks(image, torch.full((len(image),), level), hard=True)
-                    bits.append((output.latent_bits + output.hyper_bits) / image[0, 0].numel())
-                    similarity.append(msssim(output.image.clamp(0, 1), image))
-                result["bpp"].append(round(float(torch.cat(bits).mean()), 5))
-                result["msssim"].append(round(float(torch.cat(similarity).mean()), 5))
-            for name, parameter in self.networks.named_parameters():
-                parameter.copy_(current[name])
-        return result
+def _crops(run: Run) -> Crops:
+    """Raises ClicError where the folder has too few, or a crop of the recipe's size does not fit in one."""
+    recipe = run.recipe
+    crops = load_crops(run.data)
+    if len(crops) <= recipe.holdout:
+        raise ClicError(f"{run.data}: {len(crops)} crops, of which {recipe.holdout} are held out; give more")
+    for stage in recipe.stages:
+        if not stage.loss.least_crop <= recipe.crop <= crops.shape[1]:
+            raise ClicError(
+                f"crop is {recipe.crop}; stage {stage.name!r} needs {stage.loss.least_crop} pixels for its loss, "
+                f"and the crops have {crops.shape[1]}"
+            )
+    held_out, training = crops[len(crops) - recipe.holdout :], crops[: len(crops) - recipe.holdout]
+    middle = (crops.shape[1] - recipe.crop) // 2
+    window = held_out[:, middle : middle + recipe.crop, middle : middle + recipe.crop]
+    return Crops(training, torch.from_numpy(window.copy()).permute(0, 3, 1, 2).float() / 255)
 
 
-def train(recipe: Recipe, data: Path, out: Path, stage: str, steps: int, minutes: float, start: Path | None) -> Path:
-    """Run, or resume, one stage until `steps` or `minutes` are reached. Returns the checkpoint's path."""
-    torch.set_num_threads(recipe.threads)
-    out.mkdir(parents=True, exist_ok=True)
-    trainer, checkpoint = Trainer(recipe, stage), out / "checkpoint.safetensors"
+def _trainer(run: Run, stage: Stage, checkpoint: Path, before: Path | None) -> Trainer:
+    trainer = Trainer(run.recipe, stage)
     if checkpoint.exists():
         trainer.resume(checkpoint)
-    elif start:
-        trainer.start_from(load_start(start))
-    crops = load_crops(data)
-    held_out, crops = crops[-recipe.holdout :], crops[: -recipe.holdout]
-    middle = (held_out.shape[1] - recipe.crop) // 2
-    window = held_out[:, middle : middle + recipe.crop, middle : middle + recipe.crop]
-    validation = torch.from_numpy(window.copy()).permute(0, 3, 1, 2).float() / 255
-    began = saved = time.monotonic()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    display = Progress(*columns, console=console, disable=not console.is_terminal)
-    with (out / "log.jsonl").open("a") as log, display:
-        task = display.add_task(stage, total=steps)
+    elif before:
+        trainer.start_from(load_average(before))
+    elif run.start:
+        trainer.start_from(load_start(run.start))
+    return trainer
 
-        def write(row: dict[str, Any]) -> None:
-            seconds = round(time.monotonic() - began, 1)
-            log.write(json.dumps({"step": trainer.step, "stage": stage, "seconds": seconds} | row) + "\n")
-            log.flush()
 
-        recent: list[dict[str, float]] = []
-        while trainer.step < steps and time.monotonic() - began < 60 * minutes:
-            # The step number seeds its batch and its noise, so that a resumed run repeats the unbroken one.
-            rng = np.random.default_rng([recipe.seed, trainer.step])
-            torch.manual_seed(recipe.seed * 1_000_003 + trainer.step)
-            image = draw_batch(crops, recipe.batch, recipe.crop, rng).contiguous(memory_format=torch.channels_last)
-            level = torch.from_numpy(rng.integers(recipe.shape.levels, size=recipe.batch))
-            recent.append(trainer.train_step(image, level, learning_rate(recipe, stage, trainer.step, steps)))
-            loss = sum(row["loss"] for row in recent) / len(recent)
-            if trainer.step % 50 == 0:
+def _train_stage(trainer: Trainer, crops: Crops, checkpoint: Path, deadline: float) -> None:
+    stage, saved = trainer.stage, time.monotonic()
+    recent: list[dict[str, float]] = []
+    with _log(trainer, checkpoint.parent / "log.jsonl") as write, bar(f"stage {stage.name}") as show:
+        while trainer.step < stage.steps and time.monotonic() < deadline:
+            recent.append(trainer.next_step(crops.training))
+            if trainer.step % LOG_STEPS == 0:
                 write({key: round(sum(row[key] for row in recent) / len(recent), 5) for key in recent[0]})
                 recent = []
-            display.update(task, completed=trainer.step, description=f"{stage}, loss {loss:.3f}")
-            if trainer.step % 1000 == 0:
-                write({"validation": trainer.validate(validation)})
-            if time.monotonic() - saved > 240:
+            show(trainer.step, stage.steps)
+            if trainer.step % VALIDATION_STEPS == 0:
+                write({"validation": trainer.validate(crops.validation)})
+            if time.monotonic() - saved > SAVE_SECONDS:
                 trainer.save(checkpoint)
                 saved = time.monotonic()
         trainer.save(checkpoint)
-        write({"validation": trainer.validate(validation)})
-    return checkpoint
+        write({"validation": trainer.validate(crops.validation)})
+
+
+@contextmanager
+def _log(trainer: Trainer, path: Path) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """A function that appends a row to the run's log, with the step, the stage and the seconds since now."""
+    began = time.monotonic()
+    with path.open("a") as file:
+
+        def write(row: dict[str, Any]) -> None:
+            about = {"step": trainer.step, "stage": trainer.stage.name, "seconds": round(time.monotonic() - began, 1)}
+            file.write(json.dumps(about | row) + "\n")
+            file.flush()
+
+        yield write

@@ -5,14 +5,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_model import SHAPE, small_model, small_networks
+from small_model import ARCHITECTURE, small_model, small_networks
 
 from decoder import fixed
-from decoder.context import CONTEXTS, REACH, checkerboard, wavefront
+from decoder.context import CONTEXTS, REACH, at_once, checkerboard, wavefront
 from decoder.fixed import ONE, VALUE_MAX, Layer, requantise
 from decoder.latent import walk
 from decoder.model import Model
-from submission.networks import UNCODED
+from submission.quantization.scale import UNCODED
 
 
 class Recorder:
@@ -37,13 +37,13 @@ class Recorder:
 
 def random_input(seed: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
-    hyper = rng.integers(-9, 10, (SHAPE.hyper, -(-height // 4), -(-width // 4)))
-    return hyper, rng.normal(0, 4, (SHAPE.latent, height, width))
+    hyper = rng.integers(-9, 10, (ARCHITECTURE.hyper, -(-height // 4), -(-width // 4)))
+    return hyper, rng.normal(0, 4, (ARCHITECTURE.latent, height, width))
 
 
 def run(model: Model, hyper: np.ndarray, latent: np.ndarray) -> tuple[Recorder, np.ndarray, np.ndarray]:
     recorder = Recorder(hyper, latent)
-    quantised, symbols, _ = walk(model.entropy, SHAPE.hyper, *latent.shape[1:], recorder)
+    quantised, symbols, _ = walk(model.entropy, ARCHITECTURE.hyper, *latent.shape[1:], recorder)
     return recorder, quantised, symbols
 
 
@@ -69,20 +69,25 @@ def integers(layer: Layer) -> tuple[np.ndarray, np.ndarray]:
     return weight.astype(np.int64), layer.bias.astype(np.int64)
 
 
+TAPS = {  # of a 5 x 5 kernel: two rows above, then two columns of the same row; or every second place
+    "none": [],
+    "3d": [(0, 0), (0, 1), (0, 2), (0, 3), (0, 4), (1, 0), (1, 1), (1, 2), (1, 3), (1, 4), (2, 0), (2, 1)],
+    "checkerboard": [(0, 1), (0, 3), (1, 0), (1, 2), (1, 4), (2, 1), (2, 3), (3, 0), (3, 2), (3, 4), (4, 1), (4, 3)],
+}
+LATE = {"none": lambda i, j: 0, "3d": lambda i, j: 0, "checkerboard": lambda i, j: (i + j) % 2}
+SEES = {**LATE, "3d": lambda i, j: 1}
+
+
 def one_by_one(context: str, height: int, width: int) -> list[tuple[int, int]]:
     """Positions in an order that the context allows: raster, or the checkerboard's halves."""
     order = [(i, j) for i in range(height) for j in range(width)]
-    return order if context == "3d" else sorted(order, key=lambda at: sum(at) % 2)
+    return sorted(order, key=lambda at: LATE[context](*at))
 
 
 def symbols_int64(model: Model, hyper: np.ndarray, latent: np.ndarray) -> np.ndarray:
     """Symbols in raster order, one position at a time, in int64 numpy alone."""
     height, width = latent.shape[1:]
-    context = model.shape.context
-    if context == "3d":  # two rows above, then two columns of the same row
-        taps = [(0, 0), (0, 1), (0, 2), (0, 3), (0, 4), (1, 0), (1, 1), (1, 2), (1, 3), (1, 4), (2, 0), (2, 1)]
-    else:
-        taps = [(0, 1), (0, 3), (1, 0), (1, 2), (1, 4), (2, 1), (2, 3), (3, 0), (3, 2), (3, 4), (4, 1), (4, 3)]
+    context = model.architecture.context
     x = hyper.astype(np.int64) * ONE
     for number, layer in enumerate(model.entropy.hyper.layers):
         x = requantise_int64(convolve_int64(x, *integers(layer)), 0)
@@ -98,12 +103,12 @@ def symbols_int64(model: Model, hyper: np.ndarray, latent: np.ndarray) -> np.nda
             base += convolve_int64(coded, *integers(group.earlier))
         mine = np.zeros((group.channels, height, width), np.int64)
         found = np.zeros_like(mine)
-        past, bias = integers(group.past)
+        past, bias = integers(group.past) if group.past else (np.zeros(0), np.zeros(0))
         for i, j in one_by_one(context, height, width):
             h = base[:, i, j]
-            if context == "3d" or (i + j) % 2:
+            if SEES[context](i, j):
                 window = np.pad(mine, ((0, 0), (REACH, REACH), (REACH, REACH)))[:, i : i + 5, j : j + 5]
-                seen = np.concatenate([window[:, di, dj] for di, dj in taps])
+                seen = np.concatenate([window[:, di, dj] for di, dj in TAPS[context]])
                 h = h + past[:, :, 0, 0] @ seen + bias
             h = requantise_int64(h, 0)
             for layer, low in ((group.inner, 0), (group.leave, -VALUE_MAX)):
@@ -145,6 +150,9 @@ def test_steps_visit_all_and_only_after_what_they_see(height: int, width: int) -
                 before = when[rows[inside] + di, columns[inside] + dj]
                 assert (before >= 0).all() and (before < time).all(), name
         assert (when >= 0).all()
+        sees = [[SEES[name](i, j) for j in range(width)] for i in range(height)]
+        assert np.array_equal(context.sees(height, width), sees)
+    assert len(list(at_once(height, width))) == 1
     assert len(list(wavefront(height, width))) <= width + (REACH + 1) * (height - 1)
     assert len(list(checkerboard(height, width))) <= 2
 
@@ -169,9 +177,11 @@ def test_later_symbols_never_change_earlier_parameters(context: str) -> None:
             own = differs[start : start + group.channels].any(axis=0)
             assert not differs[:start].any()
             assert not any(own[at] for at in order[: place + 1])
+            assert CONTEXTS[context].taps or not own.any()
             noticed += int(own.any()) + int(later_groups.any())
         start += group.channels
-    assert noticed > height * width  # the context is used at all
+    groups, own = len(model.entropy.groups), sum(SEES[context](*at) for at in order)
+    assert noticed >= (groups - 1) * height * width + own // 2  # the context is used at all
 
 
 @pytest.mark.parametrize("context", list(CONTEXTS))

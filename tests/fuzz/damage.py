@@ -86,7 +86,7 @@ def huge(model: Model, number: int) -> list[bytes]:
     streams = []
     for width, height in ((1 << 13, 1 << 13), (300, 1 << 16)):
         header = Header(width, height, model.gains // 2, number)
-        table = np.repeat(64 + np.arange(model.shape.hyper), -(-width // 64) * -(-height // 64))
+        table = np.repeat(64 + np.arange(model.architecture.hyper), -(-width // 64) * -(-height // 64))
         calls = [(table, model.tables.frequency.argmax(axis=1)[table])]
         streams.append(write_stream(Stream(header, 0, *encode(model.tables, calls, 0, least_words(header)))))
     return streams

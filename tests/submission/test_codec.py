@@ -206,3 +206,17 @@ def test_gains_pass_through_the_levels_and_go_on_below() -> None:
     assert torch.equal(torch.stack(levels), rows)
     assert torch.equal(interpolate(rows, 16 * GAINS_BELOW + 8), torch.tensor([1.0, 2.5]))
     assert torch.equal(interpolate(rows, 16 * (GAINS_BELOW - 1)), torch.tensor([-2.0, -2.0]))
+
+
+def test_encoding_and_decoding_load_no_training() -> None:
+    """A worker that codes images loads neither compressai nor scipy nor anything of training."""
+    code = """
+import sys
+import numpy
+from submission.codec import open_codec
+codec = open_codec()
+codec.decode(codec.encode(numpy.zeros((16, 16, 3), numpy.uint8), codec.points()[0]).stream)
+print(sorted(name for name in sys.modules if name.startswith(("compressai", "scipy.", "submission.training"))))
+"""
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out == "[]\n"

@@ -38,18 +38,18 @@ def recorded(context: str, height: int, width: int, gain: int = 32) -> tuple[byt
 @given(st.integers(1, 200), st.integers(1, 200))
 def test_int64_parameters_are_those_of_the_walk(context: str, height: int, width: int) -> None:
     _, seen = recorded(context, height, width)
-    arrays, shape = decoder_arrays(small_networks(context)), seen.model.shape
-    mean, scale = parameters_int64(arrays, shape.groups, context, seen.hyper, seen.latent)
+    arrays, groups = decoder_arrays(small_networks(context)), seen.model.architecture.groups
+    mean, scale = parameters_int64(arrays, groups, context, seen.hyper, seen.latent)
     assert np.array_equal(mean, seen.mean) and np.array_equal(scale, seen.scale)
     arrays["context.1.leave.bias"] = arrays["context.1.leave.bias"] + (1 << 15)
-    mean, scale = parameters_int64(arrays, shape.groups, context, seen.hyper, seen.latent)
+    mean, scale = parameters_int64(arrays, groups, context, seen.hyper, seen.latent)
     assert not np.array_equal(mean, seen.mean)
 
 
 @pytest.mark.parametrize("context", list(CONTEXTS))
 def test_float32_parameters_are_near_but_not_equal(context: str) -> None:
     _, seen = recorded(context, 160, 192)
-    known = (seen.model.shape.groups, context, seen.hyper, seen.latent, torch.contiguous_format)
+    known = (seen.model.architecture.groups, context, seen.hyper, seen.latent, torch.contiguous_format)
     mean, scale = parameters_float32(decoder_arrays(small_networks(context)), *known)
     assert np.abs(mean - seen.mean).max() < 30 and np.abs(scale - seen.scale).max() <= 1
     assert not np.array_equal(mean, seen.mean)

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from skimage import data_dir
 
+from decoder.architecture import Architecture
 from decoder.fixed import ONE, VALUE_MAX
 from decoder.model import load_model, shipped_models
 from harness.challenge.archive import extract_zip, zip_bytes
@@ -21,7 +22,8 @@ from harness.scores.msssim import Reference
 from submission.codec import DECODER, LearnedCodec, open_checkerboard, open_codec
 from submission.evidence.rate import float_bits
 from submission.evidence.recorded import record
-from submission.training.export import load_arrays, load_start, npz_bytes
+from submission.training.start import load_start
+from submission.weights import npz_bytes, read_arrays
 
 PHOTOGRAPHS = ("chelsea.png", "rocket.jpg")
 
@@ -48,7 +50,7 @@ def test_integers_cost_no_more_where_the_steps_are_smallest(codec: LearnedCodec,
     """Means beyond 128 steps: once they were clipped there, and bright images at high rates cost up to 25 % more."""
     seen = record(codec.encode(pixels, codec.points()[-1]).stream, codec.models)
     assert np.abs(seen.mean).max() > 128 * ONE
-    assert seen.bits <= 1.003 * float_bits(load_start(Path(codec.decoder_weights.stem)), seen)
+    assert seen.bits <= 1.003 * float_bits(load_start(Path(codec.weights.name)), seen)
 
 
 def test_configuration_names_every_file_that_decides_bytes() -> None:
@@ -66,9 +68,9 @@ def test_decoder_archive_is_the_same_when_built_twice() -> None:
 
 def test_exactness_is_proved_for_the_shipped_weights() -> None:
     for path in shipped_models().values():
-        arrays = load_arrays(path)
+        arrays = read_arrays(path)
         about = json.loads(arrays["about"].tobytes())
-        assert len(about["proof"]) == 5 + 6 * len(about["shape"]["groups"]) - 1
+        assert len(about["proof"]) == 5 + 6 * len(Architecture.of(about).groups) - 1
         for name in about["proof"]:
             if name.endswith(".first"):
                 continue
@@ -80,7 +82,7 @@ def test_exactness_is_proved_for_the_shipped_weights() -> None:
 
 def test_a_weights_file_with_another_proof_is_refused() -> None:
     path, *_ = shipped_models().values()
-    arrays = load_arrays(path)
+    arrays = read_arrays(path)
     arrays["hyper.0.weight"] = arrays["hyper.0.weight"] * 2
     with pytest.raises(ValueError, match="proof"):
         load_model(npz_bytes(arrays))

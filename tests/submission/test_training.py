@@ -8,21 +8,35 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from small_model import SHAPE, photograph, small_networks
+from small_model import ARCHITECTURE, photograph, small_networks
 
 from decoder.context import CONTEXTS
+from harness.errors import ClicError
 from submission._compressai import EntropyBottleneck
-from submission.dct import dct_basis
-from submission.networks import CodecNetworks
-from submission.training.checkpoint import load_tensors
+from submission.networks.model import CodecNetworks
+from submission.quantization.centring import Centring
+from submission.quantization.settings import CODED, Quantization
+from submission.training.checkpoint import load_tensors, save_tensors
 from submission.training.data import draw_batch, load_crops
 from submission.training.export import decoder_arrays, encoder_arrays, restore
-from submission.training.loss import msssim
-from submission.training.train import CONFIGS, FROZEN_WHEN_HARD, Recipe, Trainer, train
+from submission.training.loss import MseLoss, msssim
+from submission.training.recipe import Recipe, Stage, read_recipe
+from submission.training.start import dct_basis, load_average, start_from_dct
+from submission.training.train import Run, train
+from submission.training.trainer import Trainer, draw_levels, learning_rate
 
 RECIPE = dataclasses.replace(
-    Recipe.read(CONFIGS / "clic.toml"), shape=SHAPE, batch=2, crop=192, holdout=1, threads=1, warmup_steps=2
+    read_recipe("base"), architecture=ARCHITECTURE, batch=2, crop=192, holdout=1, warmup_steps=2
 )
+SOFT, HARD = RECIPE.stages
+
+
+def with_context(context: str) -> Recipe:
+    return dataclasses.replace(RECIPE, architecture=dataclasses.replace(ARCHITECTURE, context=context))
+
+
+def shortened(steps: int, *stages: Stage) -> Recipe:
+    return dataclasses.replace(RECIPE, stages=tuple(dataclasses.replace(stage, steps=steps) for stage in stages))
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +81,7 @@ def test_dct_basis_is_orthonormal_and_begins_with_the_mean() -> None:
 
 
 def test_untrained_codec_already_shows_the_image() -> None:
-    networks = CodecNetworks(RECIPE.shape)
+    networks = start_from_dct(CodecNetworks(ARCHITECTURE))
     image = torch.from_numpy(photograph(192, 192).copy()).permute(2, 0, 1)[None].float() / 255
     with torch.no_grad():
         latent = networks.analysis.block(image - 0.5)
@@ -77,67 +91,161 @@ def test_untrained_codec_already_shows_the_image() -> None:
 
 @pytest.mark.parametrize("context", list(CONTEXTS))
 def test_masked_taps_get_no_gradient(context: str) -> None:
-    networks = CodecNetworks(dataclasses.replace(SHAPE, context=context))
-    output = networks(torch.rand(1, 3, 192, 192), torch.tensor([1]))
+    networks = start_from_dct(CodecNetworks(with_context(context).architecture))
+    output = networks(torch.rand(1, 3, 192, 192), torch.tensor([1]), Quantization())
     (output.latent_bits.sum() + output.hyper_bits.sum()).backward()
-    seen = {"3d": range(12), "checkerboard": range(1, 25, 2)}[context]
+    seen = {"none": None, "3d": range(12), "checkerboard": range(1, 25, 2)}[context]
     for group in networks.context:
+        if seen is None:
+            assert group.past is None
+            continue
         gradient = group.past.weight.grad.flatten(2)
         assert all(gradient[:, :, place].any() == (place in seen) for place in range(25))
 
 
 def test_another_context_starts_from_the_same_weights() -> None:
     source = small_networks()
-    trainer = Trainer(dataclasses.replace(RECIPE, shape=dataclasses.replace(SHAPE, context="checkerboard")), "hard")
+    trainer = Trainer(with_context("checkerboard"), HARD)
     trainer.start_from(source)
     assert torch.equal(trainer.networks.synthesis.block.weight, source.synthesis.block.weight)
     assert torch.equal(trainer.average["context.0.past.weight"], source.context[0].past.weight)
-    back = Trainer(RECIPE, "hard")
+    back = Trainer(RECIPE, HARD)
     back.start_from(trainer.networks)
     assert torch.equal(back.networks.context[1].leave.bias, source.context[1].leave.bias)
 
 
 def test_hard_stage_freezes_the_encoder_and_has_no_noise(crops: Path) -> None:
-    trainer = Trainer(RECIPE, "hard")
+    trainer = Trainer(RECIPE, HARD)
     before = {name: p.detach().clone() for name, p in trainer.networks.named_parameters()}
     image = draw_batch(load_crops(crops, 256), 2, 192, np.random.default_rng(1))
-    first, second = (trainer.networks(image, torch.tensor([0, 2]), hard=True) for _ in range(2))
+    first, second = (trainer.networks(image, torch.tensor([0, 2]), HARD.quantization) for _ in range(2))
     assert torch.equal(first.image, second.image) and torch.equal(first.latent_bits, second.latent_bits)
-    trainer.train_step(image, torch.tensor([0, 2]), 1e-3)
+    trainer.train_step(image, torch.tensor([0, 2]), torch.Generator().manual_seed(1))
     changed = {name for name, p in trainer.networks.named_parameters() if not torch.equal(p, before[name])}
-    assert not any(name.startswith(FROZEN_WHEN_HARD) for name in changed)
+    assert changed and not any(HARD.freezes(name) for name in changed)
     assert {name.partition(".")[0] for name in changed} >= {"synthesis", "hyper_synthesis", "context", "prior"}
 
 
-@pytest.mark.parametrize("stage", ["soft", "hard"])
+def test_hard_stage_begins_with_what_validation_says_of_the_soft_one(crops: Path) -> None:
+    """The bits and the reconstruction that stage hard trains on are those of the codec as it codes."""
+    trainer = Trainer(RECIPE, HARD)
+    image = draw_batch(load_crops(crops, 256), 2, 192, np.random.default_rng(1))
+    with torch.no_grad():
+        trained, coded = (trainer.networks(image, torch.tensor([0, 2]), q) for q in (HARD.quantization, CODED))
+    assert torch.equal(trained.image, coded.image) and torch.equal(trained.latent_bits, coded.latent_bits)
+
+
+@pytest.mark.parametrize("stage", [SOFT, HARD], ids=lambda stage: stage.name)
 def test_a_run_that_was_stopped_repeats_the_unbroken_one(
-    stage: str, crops: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, crops: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("submission.training.train.load_crops", lambda folder: load_crops(folder, 256))
-    whole = train(RECIPE, crops, tmp_path / "whole", stage, 6, 10, None)
+    recipe = shortened(6, stage)
+    whole = train(Run(recipe, crops, tmp_path / "whole"))
     parts = tmp_path / "parts"
     monkeypatch.setattr("submission.training.train.time.monotonic", iter(range(0, 10**6, 30)).__next__)  # a slow clock
     for _ in range(2):
-        train(RECIPE, crops, parts, stage, 6, 1.2, None)
-        assert load_tensors(parts / "checkpoint.safetensors")[1]["step"] < 6
-    train(RECIPE, crops, parts, stage, 6, 10**6, None)
+        stopped = train(Run(recipe, crops, parts, minutes=2.2))
+        assert load_tensors(stopped)[1]["step"] < 6
+    train(Run(recipe, crops, parts))
     a, about = load_tensors(whole)
-    b, _ = load_tensors(parts / "checkpoint.safetensors")
+    b, _ = load_tensors(parts / whole.name)
     assert about["step"] == 6 and a.keys() == b.keys()
     assert all(torch.equal(a[name], b[name]) for name in a)
     assert read_log(parts)[-1]["validation"] == read_log(tmp_path / "whole")[-1]["validation"]
 
 
-def test_recipes_are_complete() -> None:
-    for path in CONFIGS.glob("*.toml"):
-        recipe = Recipe.read(path)
-        assert recipe.lambdas()[0].item() == pytest.approx(recipe.lambda_min)
-        assert len(recipe.lambdas()) == recipe.shape.levels
+def test_stages_follow_each_other_from_the_average(
+    crops: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("submission.training.train.load_crops", lambda folder: load_crops(folder, 256))
+    both = train(Run(shortened(3, SOFT, HARD), crops, tmp_path / "both"))
+    assert [path.stem for path in sorted((tmp_path / "both").glob("*.safetensors"))] == ["hard", "soft"]
+    soft = train(Run(shortened(3, SOFT), crops, tmp_path / "soft"))
+    hard = train(Run(shortened(3, HARD), crops, tmp_path / "hard", start=soft))
+    first, second = load_tensors(both)[0], load_tensors(hard)[0]
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    frozen = [name for name in first if name.startswith("average.") and HARD.freezes(name.removeprefix("average."))]
+    assert frozen and all(torch.equal(first[name], load_tensors(soft)[0][name]) for name in frozen)
+    before = both.read_bytes()
+    assert train(Run(shortened(3, SOFT, HARD), crops, tmp_path / "both")) == both  # nothing is left to do
+    assert both.read_bytes() == before
 
 
-def test_no_images_is_a_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no images of at least 512 x 512"):
+def test_a_checkpoint_of_version_1_in_half_precision_is_a_start(tmp_path: Path) -> None:
+    networks = small_networks()
+    shape = {key: value for key, value in ARCHITECTURE.to_json().items() if key != "attention"}
+    tensors = {f"average.{name}": value.detach().half() for name, value in networks.named_parameters()}
+    save_tensors(tmp_path / "old.safetensors", tensors, {"step": 5, "mse_first": False, "shape": shape})
+    again = load_average(tmp_path / "old.safetensors")
+    assert again.architecture == ARCHITECTURE
+    for name, value in networks.named_parameters():
+        assert torch.equal(again.get_parameter(name), value.half().float())
+
+
+def test_what_is_no_checkpoint_is_a_clear_error(tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    with pytest.raises(ClicError, match="no such checkpoint"):
+        load_average(path)
+    path.write_bytes(b"nothing of the kind")
+    with pytest.raises(ClicError, match="not a checkpoint"):
+        load_average(path)
+    save_tensors(path, {"average.log_gain": torch.zeros(3, 12)}, {"architecture": ARCHITECTURE.to_json()})
+    with pytest.raises(ClicError, match=r"not a checkpoint of this codec's networks \('average"):
+        load_average(path)
+
+
+def test_weights_of_other_widths_are_refused() -> None:
+    wider = dataclasses.replace(ARCHITECTURE, features=24)
+    with pytest.raises(ClicError, match="start from have"):
+        Trainer(RECIPE, SOFT).start_from(CodecNetworks(wider))
+
+
+@pytest.mark.parametrize("frozen", ["analyses", "analysis.layer", "log_gai", "synthesis.block.weigh"])
+def test_a_frozen_name_that_is_no_parameters_is_refused(frozen: str) -> None:
+    with pytest.raises(ClicError, match=f"frozen '{frozen}' is no parameter"):
+        Trainer(RECIPE, dataclasses.replace(SOFT, frozen=("analysis", frozen)))
+
+
+def test_a_true_mean_gradient_needs_a_frozen_analysis() -> None:
+    centring = Centring(mean_gradient="true")
+    Trainer(RECIPE, dataclasses.replace(HARD, centring=centring))
+    with pytest.raises(ClicError, match="gives the analysis no gradient"):
+        Trainer(RECIPE, dataclasses.replace(SOFT, centring=centring))
+
+
+def test_squared_error_is_trained_on_smaller_crops(crops: Path) -> None:
+    recipe = dataclasses.replace(RECIPE, batch=1, crop=64, precision="float32", lambda_min=0.0067, lambda_max=0.025)
+    trainer = Trainer(recipe, dataclasses.replace(SOFT, loss=MseLoss(), level_shares=(1.0, 0.0, 0.0)))
+    figures = trainer.next_step(load_crops(crops, 256))
+    expected = (figures["bpp"] + 0.0067 * 255**2 * figures["mse"]) / 0.0067**0.5
+    assert figures["loss"] == pytest.approx(expected, rel=1e-5) and figures["norm"] > 0
+
+
+def test_levels_are_drawn_by_shares_or_evenly() -> None:
+    recipe = dataclasses.replace(RECIPE, batch=3000)
+    even = draw_levels(recipe, SOFT, np.random.default_rng(1))
+    assert np.array_equal(even, np.random.default_rng(1).integers(3, size=3000))
+    shares = dataclasses.replace(SOFT, level_shares=(3.0, 0.0, 1.0))
+    counts = np.bincount(draw_levels(recipe, shares, np.random.default_rng(1)), minlength=3)
+    assert counts[1] == 0 and abs(counts[0] - 2250) < 100
+
+
+def test_the_learning_rate_warms_up_stays_and_falls() -> None:
+    stage = dataclasses.replace(SOFT, steps=100, constant_steps=60, learning_rate=1e-3, final_learning_rate=1e-5)
+    rates = [learning_rate(RECIPE, stage, step) for step in range(101)]
+    assert rates[0] == pytest.approx(5e-4) and rates[1:61] == pytest.approx([1e-3] * 60)
+    assert rates[100] == pytest.approx(1e-5) and rates[60:] == sorted(rates[60:], reverse=True)
+
+
+def test_folders_without_crops_are_clear_errors(tmp_path: Path) -> None:
+    with pytest.raises(ClicError, match="no images of at least 512 x 512"):
         load_crops(tmp_path)
+    with pytest.raises(ClicError, match="no such folder"):
+        load_crops(tmp_path / "nowhere")
+    (tmp_path / "file").touch()
+    with pytest.raises(ClicError, match="a file"):
+        load_crops(tmp_path / "file")
 
 
 @pytest.mark.parametrize("context", list(CONTEXTS))

@@ -1,0 +1,101 @@
+"""All networks of one codec as they are trained, and one pass through them."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from decoder.architecture import Architecture
+from decoder.networks import Synthesis
+from submission._compressai import EntropyBottleneck
+from submission.networks.entropy import MASS_MIN, GroupParameters, HyperSynthesis, gaussian_bits
+from submission.networks.transforms import Analysis, HyperAnalysis
+from submission.quantization.quantizer import uniform_like
+from submission.quantization.scale import coded, lower_bound
+from submission.quantization.settings import Quantization
+from submission.quantization.surrogates import Skipping
+
+PRIOR_SCALE = 5  # of the factorised prior, at first
+# In units of the orthonormal DCT of pixels in 0..1: quantisation steps from 1/2 down to 1/30.
+FIRST_LOG_GAIN, LAST_LOG_GAIN = 0.7, 3.4
+
+
+@dataclass
+class Output:
+    """What a training step needs: reconstruction (N, 3, H, W), bits of each image (N,) for latent and hyper-latent."""
+
+    image: Tensor
+    latent_bits: Tensor
+    hyper_bits: Tensor
+
+
+class CodecNetworks(nn.Module):
+    """All networks of one codec, with a gain vector per level so that one model serves many rates
+    (Cui et al., "Asymmetric Gained Deep Image Compression With Continuous Rate Adaptation", CVPR 2021)."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.analysis = Analysis(architecture)
+        self.synthesis = Synthesis(architecture)
+        self.hyper_analysis = HyperAnalysis(architecture)
+        self.hyper_synthesis = HyperSynthesis(architecture)
+        self.prior = EntropyBottleneck(architecture.hyper, init_scale=PRIOR_SCALE)
+        self.context = nn.ModuleList(GroupParameters(architecture, index) for index in range(len(architecture.groups)))
+        ramp = torch.linspace(FIRST_LOG_GAIN, LAST_LOG_GAIN, architecture.levels)
+        ramp = ramp[:, None].expand(-1, architecture.latent)
+        self.log_gain = nn.Parameter(ramp.clone())
+        self.log_inverse_gain = nn.Parameter(-ramp.clone())
+
+    def entropy_parameters(self, features: Tensor, latent: Tensor) -> tuple[Tensor, Tensor]:
+        """Means and real-valued scale indices (N, C, h, w) of all groups, given the whole quantised latent."""
+        means, scales, start = [], [], 0
+        for own, group in zip(self.architecture.groups, self.context, strict=True):
+            mean, scale = group(features, latent, start)
+            means.append(mean)
+            scales.append(scale)
+            start += own
+        return torch.cat(means, dim=1).float(), torch.cat(scales, dim=1).float()
+
+    def forward(
+        self,
+        image: Tensor,
+        level: Tensor,
+        quantization: Quantization,
+        generator: torch.Generator | None = None,
+        progress: float = 0.0,
+    ) -> Output:
+        """One pass over (N, 3, H, W) images in 0..1, H and W multiples of 64, at integer levels (N,).
+
+        `quantization` says what stands in for rounding, `generator` gives its noise (torch's own by default), and
+        `progress` is that of the stage, from 0 to 1.
+        """
+        gained = self.analysis(image).float() * self.log_gain[level].exp()[:, :, None, None]
+        hyper = self.hyper_analysis(gained).float()
+        hyper_seen = quantization.hyper(hyper, uniform_like(hyper, generator), progress)
+        features = self.hyper_synthesis(hyper_seen.synthesis)[:, :, : gained.shape[2], : gained.shape[3]]
+        known = quantization.context(gained, uniform_like(gained, generator), progress).synthesis
+        mean, scale = self.entropy_parameters(features, quantization.centring.for_context(known))
+        for _ in range(quantization.context_passes - 1):
+            again = (gained - mean).round()
+            if quantization.skip_uncoded:
+                again = again * coded(scale)
+            mean, scale = self.entropy_parameters(features, (again + mean).detach())
+        quantizer = Skipping(quantization.latent, coded(scale)) if quantization.skip_uncoded else quantization.latent
+        seen = quantization.centring(quantizer, gained, mean, uniform_like(gained, generator), progress)
+        latent_bits = gaussian_bits(seen.rate, scale, quantization.scale_bound)
+        if quantization.skip_uncoded:
+            latent_bits = latent_bits * coded(scale)
+        reconstruction = self.synthesis(seen.synthesis * self.log_inverse_gain[level].exp()[:, :, None, None])
+        return Output(
+            reconstruction.float(),
+            latent_bits.sum(dim=(1, 2, 3)),
+            self.hyper_bits(hyper_seen.rate).sum(dim=(1, 2, 3)),
+        )
+
+    def hyper_bits(self, hyper: Tensor) -> Tensor:
+        """-log2 of the factorised prior's mass in the unit bin around each hyper-latent, (N, Z, h', w')."""
+        with torch.autocast(hyper.device.type, enabled=False):
+            channels_first = hyper.transpose(0, 1)
+            likelihood = self.prior._likelihood(channels_first.reshape(self.architecture.hyper, 1, -1))[0]
+            return -lower_bound(likelihood, MASS_MIN).log2().reshape(channels_first.shape).transpose(0, 1)

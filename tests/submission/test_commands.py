@@ -1,0 +1,51 @@
+"""The commands `clic train` and `clic export`, run as a person runs them."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.files import sha256
+from submission.weights import shipped_weights, versions
+
+Clic = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def test_help_needs_neither_torch_nor_numpy() -> None:
+    code = "import sys; sys.argv = ['clic', 'train', '--help']\nfrom harness.cli import main\n"
+    code += "try:\n    main()\nexcept SystemExit:\n    print('torch' in sys.modules, 'numpy' in sys.modules)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "--preset" in out and out.endswith("False False\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data", "nowhere"], "nowhere: no such folder"),
+        (["--data", ".", "--preset", "nothing"], "recipe 'nothing': not found; give one of"),
+        (["--data", ".", "--stage", "medium"], "stage 'medium': not in the recipe; it has soft, hard"),
+        (["--data", ".", "--context", "4d"], "context '4d': not known; give one of none, 3d, checkerboard"),
+        (["--data", ".", "--steps", "0"], "--steps 0: give a whole number above 0"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(arguments: list[str], message: str, clic: Clic, tmp_path: Path) -> None:
+    done = clic("train", *arguments, "--out", tmp_path / "run")
+    assert done.returncode == 2 and done.stdout == ""
+    assert message in done.stderr and done.stderr.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_export_refuses_other_names_and_files(clic: Clic, tmp_path: Path) -> None:
+    done = clic("export", tmp_path / "x.safetensors", "clic")
+    assert done.returncode == 2 and "not a model's name" in done.stderr
+    done = clic("export", tmp_path / "x.safetensors", "0-clic")
+    assert done.returncode == 2 and "no such checkpoint" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_versions_name_each_weights_file_with_its_hash() -> None:
+    lines = list(versions())
+    assert len(lines) == 2 * len(shipped_weights()) >= 4
+    first = shipped_weights()[0]
+    assert lines[0] == f"weights {first.name} decoder {sha256(first.decoder.read_bytes())}"
