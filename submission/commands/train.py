@@ -29,6 +29,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Train, or go on, and print where the last stage's checkpoint is."""
+    from harness.images import require_folder
+
+    require_folder(options.data, "a folder of training crops")  # before torch takes its seconds
     from dataclasses import replace
 
     from decoder.context import CONTEXTS

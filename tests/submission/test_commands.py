@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.cli import command_parser
+from harness.errors import ClicError
 from harness.files import sha256
+from submission.commands import train
 from submission.weights import shipped_weights, versions
 
 Clic = Callable[..., subprocess.CompletedProcess[str]]
@@ -24,10 +27,7 @@ def test_help_needs_neither_torch_nor_numpy() -> None:
     ("arguments", "message"),
     [
         (["--data", "nowhere"], "nowhere: no such folder"),
-        (["--data", ".", "--preset", "nothing"], "recipe 'nothing': not found; give one of"),
         (["--data", ".", "--stage", "medium"], "stage 'medium': not in the recipe; it has soft, hard"),
-        (["--data", ".", "--context", "4d"], "context '4d': not known; give one of none, 3d, checkerboard"),
-        (["--data", ".", "--steps", "0"], "--steps 0: give a whole number above 0"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(arguments: list[str], message: str, clic: Clic, tmp_path: Path) -> None:
@@ -37,9 +37,21 @@ def test_what_cannot_be_done_is_one_line(arguments: list[str], message: str, cli
     assert not (tmp_path / "run").exists()
 
 
-def test_export_refuses_other_names_and_files(clic: Clic, tmp_path: Path) -> None:
-    done = clic("export", tmp_path / "x.safetensors", "clic")
-    assert done.returncode == 2 and "not a model's name" in done.stderr
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--preset", "nothing"], "recipe 'nothing': not found; give one of"),
+        (["--context", "4d"], "context '4d': not known; give one of none, 3d, checkerboard"),
+        (["--steps", "0"], "--steps 0: give a whole number above 0"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(arguments: list[str], message: str, tmp_path: Path) -> None:
+    options = command_parser("train", train).parse_args(["--data", ".", "--out", str(tmp_path / "run"), *arguments])
+    with pytest.raises(ClicError, match=message):
+        train.run(options)
+
+
+def test_export_of_no_checkpoint_is_one_line(clic: Clic, tmp_path: Path) -> None:
     done = clic("export", tmp_path / "x.safetensors", "0-clic")
     assert done.returncode == 2 and "no such checkpoint" in done.stderr and done.stderr.count("\n") == 1
 
