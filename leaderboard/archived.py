@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from leaderboard.errors import LeaderboardError
+from harness.errors import ClicError
 from leaderboard.results import read_table
 
 YEARS = (2021, 2022, 2024, 2025)
@@ -33,10 +33,10 @@ def archived_boards(year: int, rate: float) -> pd.DataFrame:
 
     Columns: `image_set`, `team`, `bpp_target`, `msssim`, `psnr` (dB), `elo`, `data_bytes`, `decoder_bytes`,
     `decode_time_s`, `date`, `decimals` (of MS-SSIM, as printed); NaN where the source is empty.
-    Raises LeaderboardError for a board that is not shipped.
+    Raises ClicError for a board that is not shipped.
     """
     if year not in YEARS or rate not in RATES:
-        raise LeaderboardError(
+        raise ClicError(
             f"no archived board of {year} at {rate:g} bpp; there are {', '.join(map(str, YEARS))} "
             f"at {', '.join(map(str, RATES))} bpp"
         )

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from leaderboard.errors import LeaderboardError
+from harness.errors import ClicError
 from leaderboard.units import is_rate, rate_name
 
 LEADERBOARD_COLUMNS: Mapping[str, type] = {
@@ -78,25 +78,25 @@ class Results:
 def read_table(path: Path, columns: Mapping[str, type]) -> pd.DataFrame:
     """The CSV at `path` with at least `columns`, the float ones as numbers (empty: NaN), the rest as text.
 
-    Raises LeaderboardError for a missing, unreadable or empty file, a missing column, and text among numbers.
+    Raises ClicError for a missing, unreadable or empty file, a missing column, and text among numbers.
     """
     try:
         frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
     except FileNotFoundError as error:
-        raise LeaderboardError(f"{path}: no such file; {MEND}") from error
+        raise ClicError(f"{path}: no such file; {MEND}") from error
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise LeaderboardError(f"{path}: not a readable CSV table ({error}); {MEND}") from error
+        raise ClicError(f"{path}: not a readable CSV table ({error}); {MEND}") from error
     missing = [name for name in columns if name not in frame.columns]
     if missing:
-        raise LeaderboardError(f"{path}: missing column{'s' * (len(missing) > 1)} {', '.join(missing)}; {MEND}")
+        raise ClicError(f"{path}: missing column{'s' * (len(missing) > 1)} {', '.join(missing)}; {MEND}")
     if frame.empty:
-        raise LeaderboardError(f"{path}: no rows; {MEND}")
+        raise ClicError(f"{path}: no rows; {MEND}")
     for name, kind in columns.items():
         if kind is float:
             try:
                 frame[name] = pd.to_numeric(frame[name]).astype(float)
             except ValueError as error:
-                raise LeaderboardError(
+                raise ClicError(
                     f"{path}: column {name} holds something that is not a number ({error}); {MEND}"
                 ) from error
     return frame
@@ -105,28 +105,28 @@ def read_table(path: Path, columns: Mapping[str, type]) -> pd.DataFrame:
 def read_leaderboard(path: Path) -> pd.DataFrame:
     """`leaderboard.csv`: one row per team and rate; sizes in bytes, bpp in bits per pixel, PSNR in dB.
 
-    Raises LeaderboardError, naming file and column.
+    Raises ClicError, naming file and column.
     """
     return read_table(path, LEADERBOARD_COLUMNS)
 
 
 def read_run(path: Path) -> Mapping[str, Any]:
-    """`run.json`, or nothing without that file. Raises LeaderboardError unless it is a JSON object."""
+    """`run.json`, or nothing without that file. Raises ClicError unless it is a JSON object."""
     if not path.exists():
         return {}
     try:
         run = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise LeaderboardError(f"{path}: not readable as JSON ({error}); {MEND}") from error
+        raise ClicError(f"{path}: not readable as JSON ({error}); {MEND}") from error
     if not isinstance(run, dict):
-        raise LeaderboardError(f"{path}: expected a JSON object, found {type(run).__name__}; {MEND}")
+        raise ClicError(f"{path}: expected a JSON object, found {type(run).__name__}; {MEND}")
     return run
 
 
 def read_results(folder: Path) -> Results:
     """All files of the run in `folder`, checked against each other.
 
-    Raises LeaderboardError for what `read_table` and `read_run` raise it for,
+    Raises ClicError for what `read_table` and `read_run` raise it for,
     for several rows of one rate, and
     for a rate or an image that one table has and another lacks.
     """
@@ -134,14 +134,12 @@ def read_results(folder: Path) -> Results:
     scores = read_table(folder / "scores.csv", SCORE_COLUMNS)
     candidates = read_table(folder / "candidates.csv", CANDIDATE_COLUMNS)
     if leaderboard["rate"].duplicated().any():
-        raise LeaderboardError(f"{folder / 'leaderboard.csv'}: a rate has several rows; a run has one row per rate")
+        raise ClicError(f"{folder / 'leaderboard.csv'}: a rate has several rows; a run has one row per rate")
     images = set(scores["image"])
     for rate in leaderboard["rate"]:
         missing = images - set(scores.loc[scores["rate"] == rate, "image"])
         if missing:
-            raise LeaderboardError(
-                f"{folder / 'scores.csv'}: no row at {rate:g} bpp for {', '.join(sorted(missing))}; {MEND}"
-            )
+            raise ClicError(f"{folder / 'scores.csv'}: no row at {rate:g} bpp for {', '.join(sorted(missing))}; {MEND}")
     if scores.duplicated(["image", "rate"]).any():
-        raise LeaderboardError(f"{folder / 'scores.csv'}: an image has several rows at one rate; {MEND}")
+        raise ClicError(f"{folder / 'scores.csv'}: an image has several rows at one rate; {MEND}")
     return Results(folder, leaderboard, scores, candidates, read_run(folder / "run.json"))

@@ -9,8 +9,6 @@ machine enters it: the same files give the same page.
 import hashlib
 import json
 import math
-import os
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +18,10 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from harness.errors import ClicError
+from harness.files import write_atomic
 from leaderboard import units
 from leaderboard.archived import NOTE, archived_rows, context_rows
-from leaderboard.errors import LeaderboardError
 from leaderboard.report import plots
 from leaderboard.report.pictures import Comparison, compare
 from leaderboard.results import Results, read_results
@@ -118,7 +117,7 @@ def _image_views(
     names = sorted(set(results.scores["image"]))
     missing = [name for name in names if name not in originals]
     if missing:
-        raise LeaderboardError(
+        raise ClicError(
             f"{results.folder / 'scores.csv'}: no original for {', '.join(missing)}; give the folder that was coded"
         )
     sources = results.run.get("images")
@@ -177,25 +176,13 @@ def _profile(run: Mapping[str, Any]) -> str:
     return str(profile.get("title") or profile.get("name") or "") if isinstance(profile, dict) else str(profile)
 
 
-def _write_atomic(path: Path, text: str) -> None:
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
 def write_report(
     results: Path, originals: Mapping[str, Path], progress: Callable[[int, int], None] | None = None
 ) -> Path:
     """Write `report.html` into the run's folder `results` and return its path.
 
     `originals` maps each image's name to its file; `progress`, where given, is called after each image with
-    how many are done, and of how many. Raises LeaderboardError for result files, originals or decoded images
+    how many are done, and of how many. Raises ClicError for result files, originals or decoded images
     that are missing or do not fit together; an earlier report then stays as it was.
     """
     run = read_results(results)
@@ -236,5 +223,5 @@ def write_report(
         images=_image_views(run, originals, progress),
         run_json=json.dumps(run.run, indent=2, ensure_ascii=False) if run.run else "",
     )
-    _write_atomic(results / "report.html", page)
+    write_atomic(results / "report.html", page.encode())
     return results / "report.html"

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageChops
 
-from leaderboard.errors import LeaderboardError
+from harness.errors import ClicError
 
 THUMBNAIL_WIDTH = 480
 CROP = 224
@@ -47,11 +47,11 @@ def _load(path: Path) -> Image.Image:
         with Image.open(path) as image:
             return image.convert("RGB")
     except FileNotFoundError as error:
-        raise LeaderboardError(
+        raise ClicError(
             f"{path}: no such image; run `clic submit` again, or give the originals' folder as it was then"
         ) from error
     except (OSError, ValueError) as error:
-        raise LeaderboardError(f"{path}: not a readable image ({error}); replace it") from error
+        raise ClicError(f"{path}: not a readable image ({error}); replace it") from error
 
 
 def _encode(image: Image.Image, kind: str, **options: int | bool) -> Picture:
@@ -75,7 +75,7 @@ def compare(original: Path, decoded: Mapping[float, Path]) -> Comparison:
     """Read one original and its decoded versions by rate, each file once.
 
     The crop is one place for all versions: where the lowest rate's squared error is largest.
-    Raises LeaderboardError for a missing or unreadable image and for one of another size than its original.
+    Raises ClicError for a missing or unreadable image and for one of another size than its original.
     """
     reference = _load(original)
     size = (
@@ -95,7 +95,7 @@ def compare(original: Path, decoded: Mapping[float, Path]) -> Comparison:
     for rate in sorted(decoded):
         image = _load(decoded[rate])
         if image.size != reference.size:
-            raise LeaderboardError(
+            raise ClicError(
                 f"{decoded[rate]}: {image.width} x {image.height} pixels, but its original {original} "
                 f"has {reference.width} x {reference.height}; give the originals that were coded"
             )

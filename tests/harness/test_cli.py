@@ -11,9 +11,9 @@ import pytest
 from helpers import TOY, photograph
 
 from harness.cli import main
+from harness.errors import ClicError
 from harness.images import list_images
 from harness.sweep.local import exclusive, sweep
-from leaderboard.errors import LeaderboardError
 
 Clic = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -175,7 +175,7 @@ def test_codecs_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
 def test_other_errors_of_ours_are_user_errors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for error in (LeaderboardError("board"), OSError(28, "No space left on device")):
+    for error in (ClicError("board"), OSError(28, "No space left on device")):
 
         def fail(*_: object, error: Exception = error) -> None:
             raise error

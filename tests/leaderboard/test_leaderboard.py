@@ -9,8 +9,8 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from harness.errors import ClicError
 from leaderboard.archived import archived_boards, archived_rows, context_rows, validation_figures
-from leaderboard.errors import LeaderboardError
 from leaderboard.report.plots import uniform_quality
 from leaderboard.results import read_leaderboard, read_results
 from leaderboard.tables import markdown_table, terminal_table
@@ -43,7 +43,7 @@ def test_archived_boards_have_all_rows(rate: float, rows: tuple[int, ...]) -> No
 
 
 def test_archived_board_that_is_not_there() -> None:
-    with pytest.raises(LeaderboardError, match=r"2020 at 0\.15 bpp; there are 2021"):
+    with pytest.raises(ClicError, match=r"2020 at 0\.15 bpp; there are 2021"):
         archived_boards(2020, 0.15)
 
 
@@ -91,7 +91,7 @@ def test_markdown_table_is_aligned(board: Path) -> None:
 
 def test_missing_column_is_named_with_its_file(board: Path) -> None:
     pd.read_csv(board).drop(columns=["psnr_paper"]).to_csv(board, index=False)
-    with pytest.raises(LeaderboardError, match=r"leaderboard\.csv: missing column psnr_paper; run `clic"):
+    with pytest.raises(ClicError, match=r"leaderboard\.csv: missing column psnr_paper; run `clic"):
         read_leaderboard(board)
 
 
@@ -108,7 +108,7 @@ def test_unusable_files(tmp_path: Path, content: str | None, said: str) -> None:
     path = tmp_path / "leaderboard.csv"
     if content is not None:
         path.write_text(content, encoding="utf-8")
-    with pytest.raises(LeaderboardError, match=said):
+    with pytest.raises(ClicError, match=said):
         read_leaderboard(path)
 
 
@@ -120,7 +120,7 @@ def test_image_missing_at_a_rate(board: Path) -> None:
     (board.parent / "candidates.csv").write_text(
         "image,width,height,codec,point,bytes,msssim_competition\na,8,8,c,1,9,0.9\n"
     )
-    with pytest.raises(LeaderboardError, match=r"scores\.csv: no row at 0\.075 bpp for nan"):
+    with pytest.raises(ClicError, match=r"scores\.csv: no row at 0\.075 bpp for nan"):
         read_results(board.parent)
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from leaderboard.errors import LeaderboardError
+from harness.errors import ClicError
 from leaderboard.report.page import write_report
 
 RATES = (0.075, 0.15, 0.3)
@@ -197,13 +197,13 @@ def test_one_rate_that_no_board_has(run: tuple[Path, dict[str, Path]]) -> None:
 def test_failures_keep_the_earlier_page(run: tuple[Path, dict[str, Path]]) -> None:
     results, originals = run
     before = write_report(results, originals).read_bytes()
-    with pytest.raises(LeaderboardError, match=r"scores\.csv: no original for 9"):
+    with pytest.raises(ClicError, match=r"scores\.csv: no original for 9"):
         write_report(results, {name: path for name, path in originals.items() if name != "9"})
     Image.new("RGB", (WIDTH, HEIGHT + 1)).save(results / "0.15" / "images" / "9.png")
-    with pytest.raises(LeaderboardError, match=r"9\.png: 300 x 261 pixels, but its original"):
+    with pytest.raises(ClicError, match=r"9\.png: 300 x 261 pixels, but its original"):
         write_report(results, originals)
     (results / "0.15" / "images" / "9.png").unlink()
-    with pytest.raises(LeaderboardError, match=r"9\.png: no such image"):
+    with pytest.raises(ClicError, match=r"9\.png: no such image"):
         write_report(results, originals)
     assert (results / "report.html").read_bytes() == before
 
