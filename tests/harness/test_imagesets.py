@@ -1,6 +1,9 @@
 """Known image sets: named, and every missing, altered, renamed or additional image found."""
 
+import json
 import shutil
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +52,14 @@ def alter_one_pixel(path: Path) -> None:
     pixels = np.array(Image.open(path).convert("RGB"))
     pixels[5, 7, 1] ^= 1
     Image.fromarray(pixels).save(path)
+
+
+def copy_of_kodak(folder: Path) -> Path:
+    copy = folder / "kodak"
+    copy.mkdir()
+    for path in (SHARED / "data" / "kodak").glob("*.png"):
+        shutil.copyfile(path, copy / path.name)
+    return copy
 
 
 def test_manifests_are_whole() -> None:
@@ -131,16 +142,32 @@ def test_unreadable_image_is_named(folder: Path, small_set: ImageSet) -> None:
 
 
 @needs_shared
-def test_sets_that_lie_here_are_named(tmp_path: Path) -> None:
+def test_sets_that_lie_here_are_named() -> None:
     assert identify(list_images(SHARED / "data" / "kodak")).label == "Kodak"
     validation = identify(list_images(SHARED / "data" / "clic2025-valid"))
     assert validation.label == "CLIC 2025 validation, 26 of 32"
     assert len(validation.same) == 26 and len(validation.missing) == 6
     assert not validation.altered and not validation.additional
-    shutil.copytree(SHARED / "data" / "kodak", tmp_path / "kodak", copy_function=shutil.copyfile)
-    (tmp_path / "kodak").chmod(0o755)
-    (tmp_path / "kodak" / "kodim07.png").unlink()
-    alter_one_pixel(tmp_path / "kodak" / "kodim23.png")
-    found = identify(list_images(tmp_path / "kodak"))
-    assert found.missing == ("kodim07",) and found.altered == {"kodim23": "other pixels"}
-    assert found.label == "Kodak, 22 of 24, 1 altered"
+
+
+def test_command_says_what_a_folder_is(folder: Path, clic: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    done = clic("images", "check", folder)
+    assert done.returncode == 1 and done.stdout.startswith("own set ") and "Kodak" in done.stdout
+    seen = json.loads(clic("images", "check", folder, "--json").stdout)
+    assert seen["set"] is None and set(seen["additional"]) == {"a", "b", "c", "d"}
+    failed = clic("images", "check", folder / "nowhere")
+    assert failed.returncode == 2 and len(failed.stderr.splitlines()) == 1 and "no such folder" in failed.stderr
+
+
+@needs_shared
+def test_command_finds_one_altered_pixel_and_one_missing_file(
+    tmp_path: Path, clic: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    whole = clic("images", "check", SHARED / "data" / "kodak")
+    assert whole.returncode == 0 and whole.stdout.startswith("Kodak (")
+    copy = copy_of_kodak(tmp_path)
+    (copy / "kodim07.png").unlink()
+    alter_one_pixel(copy / "kodim23.png")
+    found = clic("images", "check", copy)
+    assert found.returncode == 1
+    assert found.stdout.splitlines()[1:] == ["missing: kodim07", "altered: kodim23: other pixels"]
