@@ -22,11 +22,13 @@ from harness.errors import ClicError
 from harness.files import write_atomic
 from leaderboard import units
 from leaderboard.archived import NOTE, archived_rows, context_rows
+from leaderboard.curves import MEASURES, Curve, measured_curves
 from leaderboard.report import plots
 from leaderboard.report.pictures import Comparison, compare
 from leaderboard.results import Results, read_results
 from leaderboard.tables import COLUMNS, cells
 
+OWN_IMAGES = "the images of this run"
 PLOT_WIDTHS = {"wide": 980, "narrow": 350}  # px: inside the page's text, and inside a phone's
 
 
@@ -87,7 +89,7 @@ def _sha224(decoder: Path, recorded: str) -> str:
         return recorded
 
 
-def _rate_facts(results: Results, row: Any, curves: list[plots.Curve]) -> RateFacts:
+def _rate_facts(results: Results, row: Any, curves: list[Curve]) -> RateFacts:
     facts = _recorded(results, row.rate)
     uniform = [db for curve in curves if (db := curve.at(row.bpp)) is not None]
     gain = units.decibels(row.msssim_competition) - max(uniform) if uniform else math.nan
@@ -144,7 +146,7 @@ def _image_views(
     return views
 
 
-def _plot(results: Results, curves: list[plots.Curve]) -> dict[str, Any]:
+def _plot(results: Results, curves: list[Curve]) -> dict[str, Any]:
     board = results.leaderboard
     archived = archived_rows(board["rate"])
     axes = plots.domain(board, curves, archived)
@@ -187,7 +189,8 @@ def write_report(
     """
     run = read_results(results)
     names = sorted(set(run.scores["image"]))
-    curves = plots.uniform_quality(run.candidates, names)
+    coded = run.candidates[run.candidates["image"].isin(names)]
+    curves = measured_curves(coded, OWN_IMAGES, MEASURES["msssim_competition"])
     sizes = run.scores.drop_duplicates("image")
     facts = [_rate_facts(run, row, curves) for row in run.leaderboard.itertuples()]
     environment = Environment(

@@ -4,10 +4,10 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from leaderboard.curves import Curve
 from leaderboard.units import decibels, rate_name
 
 # one shape for each archived image set, around (0, 0), with its column beside the rate in steps
@@ -43,22 +43,6 @@ _STOPS = (
 
 
 @dataclass(frozen=True)
-class Curve:
-    """A line of (bits per pixel, MS-SSIM in dB) with a name, by rising bits per pixel."""
-
-    label: str
-    points: Sequence[str]
-    bpp: Sequence[float]
-    db: Sequence[float]
-
-    def at(self, bpp: float) -> float | None:
-        """The line at `bpp`, straight between its points over log(bpp); None outside of it."""
-        if not self.bpp or not self.bpp[0] <= bpp <= self.bpp[-1]:
-            return None
-        return float(np.interp(math.log(bpp), np.log(self.bpp), self.db))
-
-
-@dataclass(frozen=True)
 class Domain:
     """What the axes show: bits per pixel (log) and MS-SSIM in dB."""
 
@@ -72,35 +56,6 @@ class Domain:
         return self.bpp_low <= bpp <= self.bpp_high and self.db_low <= db <= self.db_high
 
 
-def uniform_quality(candidates: pd.DataFrame, images: Sequence[str]) -> list[Curve]:
-    """For each codec, the set's pixel-weighted MS-SSIM with every image at the same operating point.
-
-    Only points that every one of `images` has count; bytes are the streams alone, without a container.
-    """
-    curves = []
-    known = candidates[candidates["image"].isin(images)].drop_duplicates(["codec", "point", "image"])
-    known = known.assign(pixels=known["width"] * known["height"])
-    known = known.assign(weighted=known["msssim_competition"] * known["pixels"])
-    for codec, rows in known.groupby("codec"):
-        sums = rows.groupby("point").agg(
-            count=("image", "size"),
-            bytes=("bytes", "sum"),
-            pixels=("pixels", "sum"),
-            weighted=("weighted", "sum"),
-        )
-        complete = sums[sums["count"] == len(images)].sort_values("bytes")
-        if not complete.empty:
-            curves.append(
-                Curve(
-                    str(codec),
-                    list(complete.index),
-                    list(8 * complete["bytes"] / complete["pixels"]),
-                    [decibels(m) for m in complete["weighted"] / complete["pixels"]],
-                )
-            )
-    return curves
-
-
 def domain(board: pd.DataFrame, curves: Sequence[Curve], archived: pd.DataFrame) -> Domain:
     """Axes around the board's points, the curves between its rates, and each archived set's best row."""
     low, high = (
@@ -109,7 +64,7 @@ def domain(board: pd.DataFrame, curves: Sequence[Curve], archived: pd.DataFrame)
     )
     best = archived.groupby(["bpp_target", "image_set"])["msssim"].max()
     heights = [decibels(m) for m in (*board["msssim_competition"], *best)]
-    heights += [db for curve in curves for bpp, db in zip(curve.bpp, curve.db, strict=True) if low <= bpp <= high]
+    heights += [db for curve in curves for bpp, db in zip(curve.bpp, curve.score, strict=True) if low <= bpp <= high]
     finite = [height for height in heights if math.isfinite(height)] or [0.0]
     return Domain(low, high, math.floor(min(finite) - 0.4), math.ceil(max(finite) + 0.4))
 
@@ -193,9 +148,9 @@ def _archived(canvas: _Canvas, archived: pd.DataFrame) -> Iterator[Markup]:
 
 def _curve(canvas: _Canvas, curve: Curve, number: int) -> Iterator[Markup]:
     spots = [
-        (point, bpp, canvas.x(bpp), canvas.y(db))
-        for point, bpp, db in zip(curve.points, curve.bpp, curve.db, strict=True)
-        if math.isfinite(db)
+        (point.name, point.bpp, canvas.x(point.bpp), canvas.y(point.score))
+        for point in curve.points
+        if math.isfinite(point.score)
     ]
     line = " ".join(f"{x},{y}" for _, _, x, y in spots)
     yield Markup('<g class="curve c{}" clip-path="url(#inside{})"><polyline points="{}"/>').format(
@@ -203,7 +158,7 @@ def _curve(canvas: _Canvas, curve: Curve, number: int) -> Iterator[Markup]:
     )
     for point, bpp, x, y in spots:
         yield Markup('<circle cx="{}" cy="{}" r="2.6"><title>{}</title></circle>').format(
-            x, y, f"{curve.label}, every image at {point}: {bpp:.4f} bpp"
+            x, y, f"{curve.title}, every image at {point}: {bpp:.4f} bpp"
         )
     yield Markup("</g>")
 
@@ -251,7 +206,7 @@ def legend(curves: Sequence[Curve], archived: pd.DataFrame) -> list[tuple[Markup
         drawn = Markup('<g class="curve c{}"><polyline points="-11,0 11,0"/><circle r="2.6"/></g>').format(
             number % COLOURS
         )
-        entries.append((swatch.format(drawn), f"uniform quality, {curve.label}: every image at the same point"))
+        entries.append((swatch.format(drawn), f"uniform quality, {curve.title}: every image at the same point"))
     for name in (name for name in MARKS if name in set(archived["image_set"])):
         entries.append((swatch.format(Markup('<path class="archived" d="{}"/>').format(MARKS[name][0])), name))
     return entries

@@ -11,7 +11,6 @@ from rich.console import Console
 
 from harness.errors import ClicError
 from leaderboard.archived import archived_boards, archived_rows, context_rows, validation_figures
-from leaderboard.report.plots import uniform_quality
 from leaderboard.results import read_leaderboard, read_results
 from leaderboard.tables import markdown_table, terminal_table
 from leaderboard.units import budget_used, decibels, human_bytes
@@ -122,27 +121,6 @@ def test_image_missing_at_a_rate(board: Path) -> None:
     )
     with pytest.raises(ClicError, match=r"scores\.csv: no row at 0\.075 bpp for nan"):
         read_results(board.parent)
-
-
-def test_uniform_quality_weighs_by_pixels_and_skips_incomplete_points() -> None:
-    candidates = pd.DataFrame(
-        {
-            "image": ["a", "b", "a", "b", "a", "elsewhere"],
-            "width": [10, 30, 10, 30, 10, 10],
-            "height": 10,
-            "codec": "c",
-            "point": ["2", "2", "1", "1", "3", "1"],
-            "bytes": [20, 40, 10, 20, 90, 99],
-            "msssim_competition": [0.9, 0.98, 0.8, 0.9, 0.99, 0.1],
-        }
-    )
-    (curve,) = uniform_quality(candidates, ["a", "b"])
-    assert list(curve.points) == ["1", "2"]
-    assert curve.bpp == pytest.approx([8 * 30 / 400, 8 * 60 / 400])
-    assert curve.db == pytest.approx([decibels(0.875), decibels(0.96)])
-    middle = curve.at(math.sqrt(0.6 * 1.2))
-    assert middle == pytest.approx(sum(curve.db) / 2)
-    assert curve.at(0.5) is None
 
 
 def test_budget_is_rounded_away_from_full() -> None:
