@@ -216,7 +216,7 @@ def _refusal(test: Curve, anchor: Curve, why: str) -> ClicError:
 def _on_the_same_images(test: Curve, anchor: Curve) -> tuple[Curve, Curve, str]:
     sets = canonical(test.image_set), canonical(anchor.image_set)
     if test.images is not None and anchor.images is not None:
-        key = "image_sha256" if {"image_sha256"} <= {*test.images} & {*anchor.images} else "image"
+        key = image_key(test.images, anchor.images)
         common = set(test.images[key]) & set(anchor.images[key])
         if common == set(test.images[key]) == set(anchor.images[key]):
             return test, anchor, ""
@@ -227,6 +227,11 @@ def _on_the_same_images(test: Curve, anchor: Curve) -> tuple[Curve, Curve, str]:
         return test, anchor, ""
     said = f"{sets[0]} against {sets[1]}" if sets[0] != sets[1] else f"image set {sets[0]}"
     raise _refusal(test, anchor, f"{said}, and no images are known to be in both")
+
+
+def image_key(first: pd.DataFrame, second: pd.DataFrame) -> str:
+    """The column that tells images of two tables apart: their hash where both have it, else their name."""
+    return "image_sha256" if "image_sha256" in first and "image_sha256" in second else "image"
 
 
 def _restricted(curve: Curve, key: str, common: set[str], label: str) -> Curve:
