@@ -19,15 +19,16 @@ def run(options: Namespace) -> int:
     from harness.files import write_atomic
     from harness.images import list_images
     from harness.progress import bar
+    from leaderboard.columns import LEADERBOARD, MSSSIM_CAPTION
     from leaderboard.report.page import write_report
     from leaderboard.results import read_leaderboard
-    from leaderboard.tables import markdown_table, terminal_table
+    from leaderboard.tables import markdown, terminal_turned
 
     originals = {source.name: source.path for source in list_images(options.images)}
     with bar("report") as progress:
         report = write_report(options.directory, originals, progress)
     board = read_leaderboard(options.directory / "leaderboard.csv")
-    write_atomic(options.directory / "leaderboard.md", markdown_table(board).encode())
-    Console().print(terminal_table(board))
+    write_atomic(options.directory / "leaderboard.md", markdown(LEADERBOARD, board).encode())
+    Console().print(terminal_turned(LEADERBOARD, board, MSSSIM_CAPTION))
     print(report)
     return 0

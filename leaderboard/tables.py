@@ -1,5 +1,8 @@
-"""The leaderboard as a table: the challenge's columns, for the terminal, for Markdown and for the page."""
+"""One table, four faces: terminal, Markdown, CSV and LaTeX, from one description of its columns (`columns.py`)."""
 
+import csv
+import io
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,77 +13,132 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
-from leaderboard import units
+_LATEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "–": "--",
+        "−": "$-$",
+        "\n": " ",
+        **{mark: f"\\{mark}" for mark in "&%$#_{}"},
+    }
+)
 
 
 @dataclass(frozen=True)
 class Column:
-    """One printed column: a title, the unit or definition below it, and how a row's cell reads."""
+    """One column: its name as data, the title above it with unit or definition, and how a row's cell reads.
 
+    `value` gives the cell as data, by default the row's field called `name`.
+    """
+
+    name: str
     title: str
     detail: str
-    cell: Callable[[Any], str]
+    text: Callable[[Any], str]
     is_number: bool = True
+    value: Callable[[Any], Any] | None = None
 
     @property
     def heading(self) -> str:
         """Title and detail on one line."""
         return f"{self.title} ({self.detail})" if self.detail else self.title
 
-
-def _with_decibels(msssim: float) -> str:
-    return f"{units.fixed(msssim, 5)} {units.fixed(units.decibels(msssim), 2)} dB"
-
-
-COLUMNS: Sequence[Column] = (
-    Column("team", "", lambda row: str(row.team), is_number=False),
-    Column("rate", "bpp", lambda row: units.rate_name(row.rate)),
-    Column("data", "bytes", lambda row: units.integer(row.data_bytes)),
-    Column("budget", "used", lambda row: units.budget_used(row.data_bytes, row.budget_bytes)),
-    Column("bpp", "", lambda row: units.fixed(row.bpp, 5)),
-    Column("MS-SSIM", "competition", lambda row: _with_decibels(row.msssim_competition)),
-    Column("MS-SSIM", "paper", lambda row: _with_decibels(row.msssim_paper)),
-    Column("PSNR dB", "competition", lambda row: units.fixed(row.psnr_competition, 3)),
-    Column("PSNR dB", "paper", lambda row: units.fixed(row.psnr_paper, 3)),
-    Column("decoder", "size", lambda row: units.human_bytes(row.decoder_bytes)),
-    Column("decode", "seconds", lambda row: units.fixed(row.decode_seconds, 1)),
-)
+    def data(self, row: Any) -> Any:
+        """The row's cell as data."""
+        return getattr(row, self.name) if self.value is None else self.value(row)
 
 
-def cells(frame: pd.DataFrame) -> list[list[str]]:
-    """The printed rows of a frame as `read_leaderboard` gives it, one text for each of `COLUMNS`."""
-    return [[column.cell(row) for column in COLUMNS] for row in frame.itertuples()]
+Columns = Sequence[Column]
 
 
-def terminal_table(frame: pd.DataFrame) -> Table:
-    """A rich table of the leaderboard, turned so that three rates fit a terminal of 80 columns."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, caption="MS-SSIM in dB: -10 log10(1 - MS-SSIM)")
-    table.caption_justify = "left"
-    # Text, not str: a team called [red] is a name and no markup
-    table.add_column("", no_wrap=True)
-    rows = cells(frame)
-    for team, rate, *_ in rows:
-        table.add_column(Text(f"{team}\n{rate} bpp"), justify="right")
-    for column, *texts in zip(COLUMNS[2:], *(row[2:] for row in rows), strict=True):
-        table.add_row(f"{column.title} {column.detail}", *map(Text, texts))
+def cells(columns: Columns, frame: pd.DataFrame) -> list[list[str]]:
+    """The printed rows of `frame`, one text for each of `columns`."""
+    return [[column.text(row) for column in columns] for row in frame.itertuples()]
+
+
+def terminal(columns: Columns, frame: pd.DataFrame, caption: str = "") -> Table:
+    """A rich table with a line for each row."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, caption=caption or None, caption_justify="left")
+    for column in columns:
+        title = Text("\n".join(filter(None, (column.title, column.detail))))
+        table.add_column(title, justify="right" if column.is_number else "left", no_wrap=column.is_number)
+    for row in cells(columns, frame):
+        # Text, not str: a team called [red] is a name and no markup
+        table.add_row(*map(Text, row))
     return table
 
 
-def markdown_table(frame: pd.DataFrame) -> str:
-    """The leaderboard as a Markdown table, padded so that it also reads as plain text; ends in a newline."""
-    rows = [[column.heading for column in COLUMNS]]
-    rows += [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in cells(frame)]
+def terminal_turned(columns: Columns, frame: pd.DataFrame, caption: str = "") -> Table:
+    """A rich table with a line for each column but the first two, which head each row's own column.
+
+    Many columns and few rows then fit a terminal of 80 columns.
+    """
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, caption=caption or None, caption_justify="left")
+    table.add_column("", no_wrap=True)
+    rows = cells(columns, frame)
+    for first, second, *_ in rows:
+        table.add_column(Text(f"{first}\n{second} {columns[1].detail}".rstrip()), justify="right")
+    for number, column in enumerate(columns[2:], start=2):
+        table.add_row(f"{column.title} {column.detail}".rstrip(), *(Text(row[number]) for row in rows))
+    return table
+
+
+def markdown(columns: Columns, frame: pd.DataFrame) -> str:
+    """A Markdown table, padded so that it also reads as plain text; ends in a newline."""
+    rows = [[column.heading for column in columns]]
+    rows += [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in cells(columns, frame)]
     widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
 
     def line(row: Sequence[str]) -> str:
         padded = []
-        for text, width, column in zip(row, widths, COLUMNS, strict=True):
+        for text, width, column in zip(row, widths, columns, strict=True):
             blank = " " * (width - cell_len(text))
             padded.append(blank + text if column.is_number else text + blank)
         return f"| {' | '.join(padded)} |"
 
     rule = [
         "-" * (width - 1) + ":" if column.is_number else "-" * width
-        for width, column in zip(widths, COLUMNS, strict=True)
+        for width, column in zip(widths, columns, strict=True)
     ]
     return "\n".join([line(rows[0]), line(rule), *map(line, rows[1:])]) + "\n"
+
+
+def as_csv(columns: Columns, frame: pd.DataFrame) -> str:
+    """The table as data: names as the head, numbers with all their digits, what was not measured empty."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(column.name for column in columns)
+    for row in frame.itertuples():
+        writer.writerow(_field(column.data(row)) for column in columns)
+    return buffer.getvalue()
+
+
+def _field(value: Any) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return str(int(value))
+    return str(value)
+
+
+def latex(columns: Columns, frame: pd.DataFrame) -> str:
+    """A LaTeX tabular with the rules of booktabs, titles and details in two lines; ends in a newline."""
+    alignment = "".join("r" if column.is_number else "l" for column in columns)
+    lines = [
+        "% \\usepackage{booktabs}",
+        f"\\begin{{tabular}}{{{alignment}}}",
+        "\\toprule",
+        _latex_line([column.title for column in columns]),
+        _latex_line([column.detail for column in columns]),
+        "\\midrule",
+        *(_latex_line(row) for row in cells(columns, frame)),
+        "\\bottomrule",
+        "\\end{tabular}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _latex_line(texts: Sequence[str]) -> str:
+    return " & ".join(text.translate(_LATEX) for text in texts) + r" \\"

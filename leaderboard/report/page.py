@@ -22,11 +22,12 @@ from harness.errors import ClicError
 from harness.files import write_atomic
 from leaderboard import units
 from leaderboard.archived import NOTE, archived_rows, context_rows
+from leaderboard.columns import LEADERBOARD
 from leaderboard.curves import MEASURES, Curve, measured_curves
 from leaderboard.report import plots
 from leaderboard.report.pictures import Comparison, compare
 from leaderboard.results import Results, read_results
-from leaderboard.tables import COLUMNS, cells
+from leaderboard.tables import cells
 
 OWN_IMAGES = "the images of this run"
 PLOT_WIDTHS = {"wide": 980, "narrow": 350}  # px: inside the page's text, and inside a phone's
@@ -215,8 +216,8 @@ def write_report(
         date=str(run.run.get("date") or ""),
         megapixels=float((sizes["width"] * sizes["height"]).sum()) / 1e6,
         rates=list(run.leaderboard["rate"]),
-        columns=COLUMNS,
-        board=cells(run.leaderboard),
+        columns=LEADERBOARD,
+        board=cells(LEADERBOARD, run.leaderboard),
         facts=facts,
         boxes=_boxes(facts),
         rejected=_rejected(run),

@@ -1,18 +1,14 @@
 """Tables and archived boards: what is printed, and what is said of files that are not as they should be."""
 
-import io
 import math
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from rich.cells import cell_len
-from rich.console import Console
 
 from harness.errors import ClicError
 from leaderboard.archived import archived_boards, archived_rows, context_rows, validation_figures
 from leaderboard.results import read_leaderboard, read_results
-from leaderboard.tables import markdown_table, terminal_table
 from leaderboard.units import budget_used, decibels, human_bytes
 
 BOARD = (
@@ -55,37 +51,6 @@ def test_context_is_the_best_row_of_each_set() -> None:
         assert "not comparable" in row.note
     assert len(validation_figures()) == 3
     assert context_rows([0.6]).empty
-
-
-def test_terminal_table_fits_eighty_columns(board: Path) -> None:
-    console = Console(width=80, record=True, file=io.StringIO())
-    console.print(terminal_table(read_leaderboard(board)))
-    text = console.export_text()
-    for shown in (
-        "équipe|[red]",
-        "1,473,187",
-        "99.72 %",
-        "0.99011 20.05 dB",
-        "0.90000 10.00 dB",
-        "201.1 MB",
-        "999 B",
-        "5,456.0",
-        "MS-SSIM competition",
-        "MS-SSIM paper",
-        "32.250",
-    ):
-        assert shown in text
-    assert max(map(cell_len, text.splitlines())) <= 80
-
-
-def test_markdown_table_is_aligned(board: Path) -> None:
-    lines = markdown_table(read_leaderboard(board)).splitlines()
-    assert len(lines) == 4
-    assert len({cell_len(line) for line in lines}) == 1
-    bars = [[at for at, mark in enumerate(line) if mark == "|" and line[at - 1] != "\\"] for line in lines]
-    assert all(row == bars[0] for row in bars)
-    assert "équipe\\|[red]" in lines[2] and "MS-SSIM (competition)" in lines[0]
-    assert lines[3].rstrip(" |").endswith("–")
 
 
 def test_missing_column_is_named_with_its_file(board: Path) -> None:

@@ -1,0 +1,89 @@
+"""The columns of our tables, described once for every face."""
+
+import math
+from typing import Any
+
+from leaderboard import units
+from leaderboard.tables import Column, Columns
+
+MSSSIM_CAPTION = "MS-SSIM in dB: -10 log10(1 - MS-SSIM)"
+
+
+def _with_decibels(msssim: float) -> str:
+    return f"{units.fixed(msssim, 5)} {units.fixed(units.decibels(msssim), 2)} dB"
+
+
+def _budget_share(row: Any) -> float:
+    return row.data_bytes / row.budget_bytes if row.budget_bytes > 0 else math.nan
+
+
+_SCORES = (
+    Column("msssim_competition", "MS-SSIM", "competition", lambda row: _with_decibels(row.msssim_competition)),
+    Column("msssim_paper", "MS-SSIM", "paper", lambda row: _with_decibels(row.msssim_paper)),
+    Column("psnr_competition", "PSNR dB", "competition", lambda row: units.fixed(row.psnr_competition, 3)),
+    Column("psnr_paper", "PSNR dB", "paper", lambda row: units.fixed(row.psnr_paper, 3)),
+)
+
+LEADERBOARD: Columns = (
+    Column("team", "team", "", lambda row: str(row.team), is_number=False),
+    Column("rate", "rate", "bpp", lambda row: units.rate_name(row.rate)),
+    Column("data_bytes", "data", "bytes", lambda row: units.integer(row.data_bytes)),
+    Column(
+        "budget_share",
+        "budget",
+        "used",
+        lambda row: units.budget_used(row.data_bytes, row.budget_bytes),
+        value=_budget_share,
+    ),
+    Column("bpp", "bpp", "", lambda row: units.fixed(row.bpp, 5)),
+    *_SCORES,
+    Column("decoder_bytes", "decoder", "size", lambda row: units.human_bytes(row.decoder_bytes)),
+    Column("decode_seconds", "decode", "seconds", lambda row: units.fixed(row.decode_seconds, 1)),
+)
+"""A row of `leaderboard.csv`, as `read_leaderboard` gives it."""
+
+COMPARISON: Columns = (
+    Column("codec", "codec", "", lambda row: str(row.codec), is_number=False),
+    Column("rate", "rate", "bpp", lambda row: str(row.rate)),
+    Column("bytes", "data", "bytes", lambda row: units.integer(row.bytes)),
+    Column("bpp", "bpp", "", lambda row: units.fixed(row.bpp, 5)),
+    *_SCORES,
+)
+"""A row of `codecs` in `comparison.json`."""
+
+
+def _signed(percent: float | None) -> str:
+    return "–" if percent is None or math.isnan(percent) else f"{percent:+.2f} %"
+
+
+BD_RATES: Columns = (
+    Column("codec", "codec", "", lambda row: str(row.codec), is_number=False),
+    Column("anchor", "anchor", "", lambda row: str(row.anchor), is_number=False),
+    Column("metric", "metric", "", lambda row: str(row.metric), is_number=False),
+    Column("percent", "BD-rate", "less is better", lambda row: _signed(row.percent)),
+    Column("overlap", "overlap", "of the shorter", lambda row: f"{row.overlap:.0%}"),
+    Column(
+        "points",
+        "points",
+        "codec, anchor",
+        lambda row: f"{row.points[0]}, {row.points[1]}",
+        value=lambda row: f"{row.points[0]} {row.points[1]}",
+    ),
+    Column("method", "method", "", lambda row: str(row.method), is_number=False),
+    Column("reason", "why not, or what was converted", "", lambda row: row.reason or row.note, is_number=False),
+)
+"""A row of `bd_rate` in `comparison.json`."""
+
+BOARD: Columns = (
+    Column("image_set", "image set", "", lambda row: str(row.image_set), is_number=False),
+    Column("team", "team", "", lambda row: str(row.team), is_number=False),
+    Column("rate", "rate", "bpp", lambda row: units.rate_name(row.rate)),
+    Column("msssim", "MS-SSIM", "competition", lambda row: units.fixed(row.msssim, int(row.decimals))),
+    Column("psnr", "PSNR dB", "competition", lambda row: units.fixed(row.psnr, 3)),
+    Column("elo", "Elo", "human ratings", lambda row: units.integer(row.elo)),
+    Column("data_bytes", "data", "bytes", lambda row: units.integer(row.data_bytes)),
+    Column("decoder_bytes", "decoder", "size", lambda row: units.human_bytes(row.decoder_bytes)),
+    Column("decode_seconds", "decode", "seconds", lambda row: units.fixed(row.decode_seconds, 1)),
+    Column("date", "date", "", lambda row: str(row.date), is_number=False),
+)
+"""A row of a board: archived, or of entries over time."""
