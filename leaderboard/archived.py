@@ -1,63 +1,93 @@
-"""Boards of past challenges, shipped as data in `boards/`; its README names where each came from."""
+"""Boards of past challenges, shipped as data in `boards/` and listed, with their image sets, in `boards/index.toml`."""
 
+import tomllib
 from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
 
 from harness.errors import ClicError
+from harness.imagesets import canonical
 from leaderboard.results import read_table
 
-YEARS = (2021, 2022, 2024, 2025)
-RATES = (0.075, 0.15, 0.3)
 NOTE = "other image sets: not comparable in the last digits"
+TRACK = "image"
 
 _FOLDER = Path(__file__).parent / "boards"
-_NUMBERS: dict[str, type] = dict.fromkeys(
-    ("bpp_target", "msssim", "psnr", "elo", "data_bytes", "decoder_bytes", "decode_time_s"), float
-)
-_PRINTED_ALWAYS = {"team": str, "bpp_target": float, "msssim": float}
-_COLUMNS = ["image_set", "team", *_NUMBERS, "date", "decimals"]
+_PRINTED_ALWAYS: dict[str, type] = {"team": str, "msssim": float}
+_OPTIONAL = ("psnr", "elo", "mos", "data_bytes", "decoder_bytes", "decode_seconds")
+COLUMNS = ("image_set", "track", "team", "rate", "msssim", *_OPTIONAL, "date", "decimals")
 
 
-def _read(name: str, columns: dict[str, type], image_set: str) -> pd.DataFrame:
-    frame = read_table(_FOLDER / name, columns)
-    # as printed in the source: MS-SSIM to five decimals in 2021, to three afterwards
-    decimals = 5 if "2021" in image_set else 3
-    frame = frame.assign(image_set=image_set, date=frame.get("date", ""), decimals=decimals)
-    return frame.reindex(columns=_COLUMNS)
+@dataclass(frozen=True)
+class Board:
+    """One archived board: its file and number of rows, the images it was measured on, and its source.
 
-
-def archived_boards(year: int, rate: float) -> pd.DataFrame:
-    """The test board of `year` at `rate` bits per pixel, rows in the order of the source.
-
-    Columns: `image_set`, `team`, `bpp_target`, `msssim`, `psnr` (dB), `elo`, `data_bytes`, `decoder_bytes`,
-    `decode_time_s`, `date`, `decimals` (of MS-SSIM, as printed); NaN where the source is empty.
-    Raises ClicError for a board that is not shipped.
+    `rate` is in bits per pixel, None where the file has a column of it; `decimals` is how many digits of MS-SSIM the
+    source prints. `image_set` is as the challenge called it then: the 2024 test set is the 2025 validation set.
     """
-    if year not in YEARS or rate not in RATES:
-        raise ClicError(
-            f"no archived board of {year} at {rate:g} bpp; there are {', '.join(map(str, YEARS))} "
-            f"at {', '.join(map(str, RATES))} bpp"
-        )
-    name = f"clic{year}_image_{1000 * rate:03.0f}_test.csv"
-    return _read(name, {"team": str, **_NUMBERS}, f"CLIC {year} test")
+
+    file: str
+    image_set: str
+    track: str
+    rows: int
+    decimals: int
+    repository: str
+    commit: str
+    path: str
+    note: str
+    rate: float | None = None
 
 
-def validation_figures() -> pd.DataFrame:
-    """The three figures of IMCL_IMG_MSSSIM on the 2021 validation set, columns as `archived_boards`.
+@cache
+def boards() -> tuple[Board, ...]:
+    """All boards of the index, oldest first."""
+    with (_FOLDER / "index.toml").open("rb") as file:
+        return tuple(Board(**entry) for entry in tomllib.load(file)["board"])
 
-    They were handed over as a paper's figures and stand on no board that was found.
+
+def read_board(board: Board) -> pd.DataFrame:
+    """A board's rows in the order of the source, with `COLUMNS`: `rate` in bits per pixel, `psnr` in dB.
+
+    `elo` and `mos` are human ratings; NaN where the source is empty. `date` is as printed, from 2021 on without a year.
+    Raises ClicError for a file that is not as the index says.
     """
-    return _read("clic2021_valid_imcl_img_msssim.csv", _PRINTED_ALWAYS, "CLIC 2021 validation")
+    path = _FOLDER / board.file
+    columns = _PRINTED_ALWAYS if board.rate is not None else {**_PRINTED_ALWAYS, "bpp_target": float}
+    table = read_table(path, columns)
+    if len(table) != board.rows:
+        raise ClicError(f"{path}: {len(table)} rows, but the index says {board.rows}; copy the board again")
+    if "decode_time_s" in table:
+        table["decode_seconds"] = table["decode_time_s"]
+    elif "decode_time_ms" in table:
+        table["decode_seconds"] = pd.to_numeric(table["decode_time_ms"]) / 1000
+    table = table.rename(columns={"datetime": "date"}).assign(
+        image_set=board.image_set,
+        track=board.track,
+        rate=table["bpp_target"] if board.rate is None else board.rate,
+        decimals=board.decimals,
+    )
+    table = table.reindex(columns=list(COLUMNS))
+    table[list(_OPTIONAL)] = table[list(_OPTIONAL)].apply(pd.to_numeric).astype(float)
+    return table.assign(date=table["date"].fillna(""))
 
 
-def archived_rows(rates: Iterable[float]) -> pd.DataFrame:
-    """Every archived row at `rates` (bits per pixel), columns as `archived_boards`; other rates have none."""
-    shipped = [rate for rate in rates if rate in RATES]
-    validation = validation_figures()
-    boards = [archived_boards(year, rate) for rate in shipped for year in YEARS]
-    return pd.concat([*boards, validation[validation["bpp_target"].isin(shipped)]], ignore_index=True)
+def archived_rows(
+    rates: Iterable[float] | None = None, image_set: str | None = None, track: str | None = TRACK
+) -> pd.DataFrame:
+    """Archived rows with `COLUMNS`, at `rates` (bits per pixel), of one image set by any of its names, of one track.
+
+    What is None does not choose. Empty where no board is of that kind.
+    """
+    chosen = [
+        read_board(board)
+        for board in boards()
+        if track in (None, board.track) and (image_set is None or canonical(board.image_set) == canonical(image_set))
+    ]
+    rows = pd.concat(chosen, ignore_index=True) if chosen else pd.DataFrame(columns=list(COLUMNS))
+    return rows if rates is None else rows[rows["rate"].isin(list(rates))].reset_index(drop=True)
 
 
 def context_rows(rates: Iterable[float]) -> pd.DataFrame:
@@ -66,5 +96,5 @@ def context_rows(rates: Iterable[float]) -> pd.DataFrame:
     Rates without an archived board have no rows. The figures are of other image sets than one's own run.
     """
     rows = archived_rows(rates).sort_values("msssim", ascending=False, kind="stable")
-    best = rows.drop_duplicates(["bpp_target", "image_set"]).sort_values(["bpp_target", "image_set"])
+    best = rows.drop_duplicates(["rate", "image_set"]).sort_values(["rate", "image_set"])
     return best.assign(note=NOTE).reset_index(drop=True)

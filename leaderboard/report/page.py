@@ -151,7 +151,7 @@ def _plot(results: Results, curves: list[Curve]) -> dict[str, Any]:
     board = results.leaderboard
     archived = archived_rows(board["rate"])
     axes = plots.domain(board, curves, archived)
-    shown = [axes.holds(row.bpp_target, units.decibels(row.msssim)) for row in archived.itertuples()]
+    shown = [axes.holds(row.rate, units.decibels(row.msssim)) for row in archived.itertuples()]
     drawn: dict[str, Markup] = {
         name: plots.rd_plot(board, curves, archived, axes, width) for name, width in PLOT_WIDTHS.items()
     }

@@ -62,7 +62,7 @@ def domain(board: pd.DataFrame, curves: Sequence[Curve], archived: pd.DataFrame)
         0.6 * min(board["rate"].min(), board["bpp"].min()),
         1.65 * max(board["rate"].max(), board["bpp"].max()),
     )
-    best = archived.groupby(["bpp_target", "image_set"])["msssim"].max()
+    best = archived.groupby(["rate", "image_set"])["msssim"].max()
     heights = [decibels(m) for m in (*board["msssim_competition"], *best)]
     heights += [db for curve in curves for bpp, db in zip(curve.bpp, curve.score, strict=True) if low <= bpp <= high]
     finite = [height for height in heights if math.isfinite(height)] or [0.0]
@@ -138,12 +138,12 @@ def _grid(canvas: _Canvas, rates: Sequence[float]) -> Iterator[Markup]:
 def _archived(canvas: _Canvas, archived: pd.DataFrame) -> Iterator[Markup]:
     step = min(11.0, canvas.width / 66)
     for row in archived.itertuples():
-        if canvas.axes.holds(row.bpp_target, decibels(row.msssim)):
+        if canvas.axes.holds(row.rate, decibels(row.msssim)):
             shape, column = MARKS[row.image_set]
-            says = f"{row.image_set}, {row.team}: {row.msssim:g} at {row.bpp_target:g} bpp"
+            says = f"{row.image_set}, {row.team}: {row.msssim:g} at {row.rate:g} bpp"
             yield Markup(
                 '<path class="archived" d="{}" transform="translate({:.2f},{})"><title>{}</title></path>'
-            ).format(shape, canvas.x(row.bpp_target) + column * step, canvas.y(decibels(row.msssim)), says)
+            ).format(shape, canvas.x(row.rate) + column * step, canvas.y(decibels(row.msssim)), says)
 
 
 def _curve(canvas: _Canvas, curve: Curve, number: int) -> Iterator[Markup]:

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from harness.errors import ClicError
-from leaderboard.archived import archived_boards, archived_rows, context_rows, validation_figures
 from leaderboard.results import read_leaderboard, read_results
 from leaderboard.units import budget_used, decibels, human_bytes
 
@@ -24,33 +23,6 @@ def board(tmp_path: Path) -> Path:
     path = tmp_path / "leaderboard.csv"
     path.write_text(BOARD, encoding="utf-8")
     return path
-
-
-@pytest.mark.parametrize(
-    ("rate", "rows"),
-    [(0.075, (23, 10, 9, 17)), (0.15, (24, 11, 9, 16)), (0.3, (29, 12, 10, 17))],
-)
-def test_archived_boards_have_all_rows(rate: float, rows: tuple[int, ...]) -> None:
-    boards = [archived_boards(year, rate) for year in (2021, 2022, 2024, 2025)]
-    assert tuple(map(len, boards)) == rows
-    for frame in boards:
-        assert (frame["bpp_target"] == rate).all() and frame["msssim"].between(0, 1).all()
-
-
-def test_archived_board_that_is_not_there() -> None:
-    with pytest.raises(ClicError, match=r"2020 at 0\.15 bpp; there are 2021"):
-        archived_boards(2020, 0.15)
-
-
-def test_context_is_the_best_row_of_each_set() -> None:
-    rows = context_rows([0.15, 0.6])
-    assert set(rows["bpp_target"]) == {0.15} and len(rows) == 5
-    everything = archived_rows([0.15])
-    for row in rows.itertuples():
-        assert row.msssim == everything.loc[everything["image_set"] == row.image_set, "msssim"].max()
-        assert "not comparable" in row.note
-    assert len(validation_figures()) == 3
-    assert context_rows([0.6]).empty
 
 
 def test_missing_column_is_named_with_its_file(board: Path) -> None:
