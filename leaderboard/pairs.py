@@ -117,15 +117,21 @@ def pair_encodes(first: pd.DataFrame, second: pd.DataFrame, near: Near | None = 
         raise ClicError(f"a cut-off of {near.cutoff:g} is none; give 0 or more")
     names = [_codec(table) for table in (first, second)]
     key = image_key(first, second)
-    groups = [dict(tuple(_scored(table, near).groupby(key))) for table in (first, second)]
-    common = [image for image in groups[0] if image in groups[1]]
+    tables = [_scored(table, near) for table in (first, second)]
+    encodes = [table.groupby(key, sort=False).indices for table in tables]
+    common = [image for image in encodes[0] if image in encodes[1]]
     if not common:
         raise ClicError(f"{names[0]} and {names[1]} have no image in common; code the same folder with both")
-    rows = [row for image in common for row in _pairs_of_image(groups[0][image], groups[1][image], near)]
-    columns = ["image", "first_point", "second_point", "apart", "first_bytes", "second_bytes", "ratio"]
-    if "encode_seconds" in first and "encode_seconds" in second:
-        columns.append("encode_ratio")
-    return Paired(names[0], names[1], near, pd.DataFrame(rows, columns=columns), len(common))
+    places = [table["place"].to_numpy(np.float64) for table in tables]
+    # Of equally good pairings one must be taken, and the same one whichever codec is named first.
+    turned = (names[1], *places[1]) < (names[0], *places[0])
+    chosen: list[tuple[int, int, float]] = []
+    for image in common:
+        ones, others = encodes[0][image], encodes[1][image]
+        apart = _apart(places[0][ones], places[1][others], near)
+        pairs = _assignment(apart.T, near.cutoff)[:, ::-1] if turned else _assignment(apart, near.cutoff)
+        chosen += [(ones[row], others[column], apart[row, column]) for row, column in pairs]
+    return Paired(names[0], names[1], near, _pairs(tables, chosen, near), len(common))
 
 
 def _codec(table: pd.DataFrame) -> str:
@@ -145,48 +151,47 @@ def _scored(table: pd.DataFrame, near: Near) -> pd.DataFrame:
     return scored.drop_duplicates(["image", "point"]).sort_values(["bytes", "point"], kind="stable")
 
 
-def _pairs_of_image(first: pd.DataFrame, second: pd.DataFrame, near: Near) -> list[dict[str, object]]:
-    places = first["place"].to_numpy(np.float64), second["place"].to_numpy(np.float64)
-    # equal places are 0 apart also where both are infinite: two copies without loss
+def _apart(first: np.ndarray, second: np.ndarray, near: Near) -> np.ndarray:
+    """How far every encode of one is from every encode of the other, (first, second): in dB, or as a share of sizes."""
     with np.errstate(invalid="ignore"):
-        apart = np.abs(places[0][:, None] - places[1][None, :])
-    apart[places[0][:, None] == places[1][None, :]] = 0
-    if near.by_size:
-        apart = 1 - np.exp(-apart)
-    rows = []
-    for one, other in _assignment(apart, near.cutoff):
-        a, b = first.iloc[one], second.iloc[other]
-        compared = "distortion" if near.by_size else "bytes"
-        row = {
-            "image": a["image"],
-            "first_point": a["point"],
-            "second_point": b["point"],
-            "apart": float(apart[one, other]),
-            "first_bytes": int(a["bytes"]),
-            "second_bytes": int(b["bytes"]),
-            "ratio": _ratio(a[compared], b[compared]),
+        apart = np.abs(first[:, None] - second[None, :])
+    apart[first[:, None] == second[None, :]] = 0  # also where both are infinite: two copies without loss
+    return 1 - np.exp(-apart) if near.by_size else apart
+
+
+def _pairs(tables: Sequence[pd.DataFrame], chosen: Sequence[tuple[int, int, float]], near: Near) -> pd.DataFrame:
+    first = tables[0].iloc[[one for one, _, _ in chosen]].reset_index(drop=True)
+    second = tables[1].iloc[[other for _, other, _ in chosen]].reset_index(drop=True)
+    compared = "distortion" if near.by_size else "bytes"
+    pairs = pd.DataFrame(
+        {
+            "image": first["image"],
+            "first_point": first["point"],
+            "second_point": second["point"],
+            "apart": [apart for _, _, apart in chosen],
+            "first_bytes": first["bytes"],
+            "second_bytes": second["bytes"],
+            "ratio": _ratios(first[compared], second[compared]),
         }
-        if "encode_seconds" in first and "encode_seconds" in second:
-            row["encode_ratio"] = _ratio(a["encode_seconds"], b["encode_seconds"])
-        rows.append(row)
-    return rows
+    )
+    if "encode_seconds" in first and "encode_seconds" in second:
+        pairs["encode_ratio"] = _ratios(first["encode_seconds"], second["encode_seconds"])
+    return pairs
 
 
-def _ratio(one: float, other: float) -> float:
-    if one == other:
-        return 1.0
-    return one / other if other else math.inf
+def _ratios(first: pd.Series, second: pd.Series) -> pd.Series:
+    """Element by element; 1 for equal ones, also for two zeros."""
+    return (first / second).where(first != second, 1.0).astype(float)
 
 
-def _assignment(apart: np.ndarray, cutoff: float) -> list[tuple[int, int]]:
-    """The pairs (row, column) within the cut-off: as many as can be, and of these the nearest.
+def _assignment(apart: np.ndarray, cutoff: float) -> np.ndarray:
+    """The pairs (row, column) within the cut-off, int (pairs, 2): as many as can be, and of these the nearest.
 
-    Squares keep pairs from crossing, and the small addition prefers small encodes where two are equally near: both are
-    the same whichever codec's encodes are the rows, so that the pairing is.
+    Nearest by the sum of squares, which keeps pairs from crossing where plain sums would be equal.
     """
     allowed = apart <= cutoff
-    numbers = np.add.outer(np.arange(apart.shape[0]), np.arange(apart.shape[1]))
-    square = np.where(allowed, apart, 0.0) ** 2 + 1e-9 * (cutoff**2 or 1.0) * numbers
+    square = np.where(allowed, apart, 0.0) ** 2
     beyond = 1 + square.max() * min(apart.shape)  # dearer than any number of pairs within the cut-off
-    chosen = zip(*linear_sum_assignment(np.where(allowed, square, beyond)), strict=True)
-    return [(int(row), int(column)) for row, column in chosen if allowed[row, column]]
+    rows, columns = linear_sum_assignment(np.where(allowed, square, beyond))
+    kept = allowed[rows, columns]
+    return np.stack((rows[kept], columns[kept]), axis=1)

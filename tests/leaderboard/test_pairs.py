@@ -116,7 +116,7 @@ def test_no_assignment_has_more_or_nearer_pairs(rows: list[list[float]]) -> None
         allowed = [apart[pair] for pair in enumerate(columns) if apart[pair] <= cutoff]
         best = max(best, (len(allowed), -sum(value**2 for value in allowed)))
     assert len(found) == best[0]
-    assert sum(apart[pair] ** 2 for pair in found) <= -best[1] + 1e-7
+    assert sum(apart[row, column] ** 2 for row, column in found) <= -best[1] + 1e-9
 
 
 def test_what_cannot_be_paired() -> None:
