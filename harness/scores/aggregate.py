@@ -10,6 +10,9 @@ import pandas as pd
 from harness.errors import ClicError
 from harness.images import list_images, load_rgb
 from harness.scores.msssim import Reference
+from harness.scores.objectives import COMPETITION, PAPER, PSNR, Objective, Shares, WeightedSum, psnr
+
+PSNR_PAPER = Objective("psnr_paper", "psnr", "images", None)
 
 
 @dataclass(frozen=True)
@@ -20,11 +23,6 @@ class SetScore:
     msssim_paper: float
     psnr_competition: float
     psnr_paper: float
-
-
-def psnr(mse: float) -> float:
-    """PSNR in dB of a mean squared error in 8-bit steps; infinite for 0."""
-    return 10 * math.log10(255**2 / mse) if mse else math.inf
 
 
 def decibels(msssim: float) -> float:
@@ -42,14 +40,25 @@ def aggregate(table: pd.DataFrame) -> SetScore:
     """
     if table.empty:
         raise ClicError("no scores to aggregate; give at least one image")
-    share = table["width"] * table["height"]
-    share = share / share.sum()
+    decibels_of_images = table.assign(psnr=table["mse"].map(psnr))
     return SetScore(
-        msssim_competition=float((share * table["msssim_competition"].fillna(0)).sum()),
-        msssim_paper=float(table["msssim_paper"].mean(skipna=False)),
-        psnr_competition=psnr(float((share * table["mse"]).sum(skipna=False))),
-        psnr_paper=float(table["mse"].map(psnr).mean(skipna=False)),
+        msssim_competition=set_score(table, COMPETITION),
+        msssim_paper=set_score(table, PAPER),
+        psnr_competition=set_score(table, PSNR),
+        psnr_paper=set_score(decibels_of_images, PSNR_PAPER),
     )
+
+
+def set_score(table: pd.DataFrame, objective: Objective | WeightedSum) -> float:
+    """The set's score by one objective, as shown, from a row per image with `width,height` and its columns.
+
+    NaN where an image has no score and the objective no substitute for it.
+    """
+    pixels = table["width"].to_numpy() * table["height"].to_numpy()
+    shares = Shares(pixels, int(pixels.sum()), len(table))
+    scores = {column: table[column].to_numpy(float) for column in objective.columns}
+    gain = math.fsum(objective.gains(scores, shares))
+    return math.nan if math.isnan(gain) else objective.score(gain)
 
 
 def score_folders(originals: Path, decoded: Path, progress: Callable[[int, int], None] | None = None) -> pd.DataFrame:
