@@ -76,7 +76,7 @@ class Results:
 
 
 def read_table(path: Path, columns: Mapping[str, type]) -> pd.DataFrame:
-    """The CSV at `path` with at least `columns`, the float ones as numbers (empty: NaN), the rest as text.
+    """The CSV at `path` with at least `columns`, the float ones as numbers (empty or "nan": NaN), the rest as text.
 
     Raises ClicError for a missing, unreadable or empty file, a missing column, and text among numbers.
     """
@@ -94,7 +94,7 @@ def read_table(path: Path, columns: Mapping[str, type]) -> pd.DataFrame:
     for name, kind in columns.items():
         if kind is float:
             try:
-                frame[name] = pd.to_numeric(frame[name]).astype(float)
+                frame[name] = pd.to_numeric(frame[name].replace("nan", "")).astype(float)
             except ValueError as error:
                 raise ClicError(
                     f"{path}: column {name} holds something that is not a number ({error}); {MEND}"

@@ -40,9 +40,12 @@ def add_objective(parser: ArgumentParser) -> None:
     """What the choice of points is best in."""
     parser.add_argument(
         "--objective",
-        choices=("competition", "paper", "psnr"),
+        metavar="NAME",
+        type=objective_name,
         default="competition",
-        help="which MS-SSIM, or PSNR, the choice of points is best in; default: competition",
+        help="what the choice of points is best in: competition, paper (MS-SSIM by either definition), psnr, a column "
+        "of the candidates (ssimulacra2, sharpness:higher, lpips:pixels:missing=1) or a sum "
+        "(0.9*competition + 0.1*ssimulacra2); default: competition",
     )
 
 
@@ -64,6 +67,19 @@ def add_time_limit(parser: ArgumentParser) -> None:
 def add_json(parser: ArgumentParser) -> None:
     """The answer as JSON."""
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+
+
+def objective_name(text: str) -> str:
+    """The text, if it names an objective. Raises ArgumentTypeError, before anything long has begun."""
+    if text in ("competition", "paper", "psnr"):
+        return text
+    from harness.errors import ClicError
+    from harness.scores.objectives import objective
+
+    try:
+        return objective(text).name
+    except ClicError as error:
+        raise ArgumentTypeError(str(error)) from error
 
 
 def positive_int(text: str) -> int:

@@ -1,38 +1,102 @@
 """`clic select`: one operating point per image, so that the set scores best within a budget."""
 
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.commands import options as shared
+
+if TYPE_CHECKING:
+    from harness.selection.exact import Selection
 
 HELP = "choose one operating point per image, best within a budget"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """The table of candidates, the budget, and what is best."""
-    parser.add_argument("candidates", metavar="CANDIDATES.csv", type=Path)
-    parser.add_argument("--budget", metavar="BYTES", type=int, required=True)
+    """The table of candidates, the budget, what is best, and what else must be kept to."""
+    parser.add_argument("candidates", metavar="CANDIDATES", type=Path, help="a .csv or .parquet file")
+    budget = parser.add_mutually_exclusive_group(required=True)
+    budget.add_argument("--budget", metavar="BYTES", type=int)
+    budget.add_argument(
+        "--set-budget",
+        metavar="SET=BYTES",
+        type=_set_budget,
+        action="append",
+        help="the budget of the images whose column image_set is SET; once for each set",
+    )
     shared.add_objective(parser)
+    limits = parser.add_argument_group("limits")
+    limits.add_argument("--margin", metavar="BYTES", type=int, default=0, help="leave these bytes of the budget unused")
+    limits.add_argument("--cap", metavar="BYTES", type=shared.positive_int, help="no image's stream is larger")
+    limits.add_argument("--worst", metavar="SCORE", type=float, help="no image scores worse, in the objective's column")
+    limits.add_argument(
+        "--seconds",
+        metavar="SECONDS",
+        type=shared.positive_float,
+        help="the sum of the column decode_seconds over the chosen points; a second resource: the choice comes with "
+        "a bound and is seldom proven the best",
+    )
+    limits.add_argument("--one-codec", action="store_true", help="all images by one codec, the one that scores best")
     shared.add_json(parser)
 
 
 def run(options: Namespace) -> int:
-    """Print the chosen point of each image, and what they come to."""
+    """Print the chosen point of each image, and what they come to. Raises ClicError."""
     from harness.files import as_json
-    from harness.progress import log
-    from harness.selection.exact import select
-    from harness.sweep.table import read_candidates
+    from harness.scores.objectives import objective
+    from harness.selection.exact import Constraints, select_sets, select_within
+    from harness.selection.table import IMAGE_SET, SECONDS, read_table
 
-    candidates = read_candidates(options.candidates, typed_points=True)
-    chosen = select(candidates, options.budget, options.objective)
-    if options.json:
-        answer = {"points": chosen.points, "bytes": chosen.bytes, "score": chosen.score, "bound": chosen.bound}
-        print(as_json(answer), end="")
-        return 0
-    for image, point in chosen.points.items():
-        print(f"{image}\t{point}")
-    log(
-        f"{chosen.bytes} of {chosen.budget} bytes, {options.objective} {chosen.score:.6f}, "
-        f"at most {chosen.bound:.6f} is possible"
+    goal = objective(options.objective)
+    candidates = read_table(options.candidates, goal, [IMAGE_SET, SECONDS])
+    limits = Constraints(
+        margin=options.margin,
+        cap=options.cap,
+        worst=options.worst,
+        seconds=options.seconds,
+        one_codec=options.one_codec,
     )
+    if options.set_budget:
+        selections = select_sets(candidates, dict(options.set_budget), goal, limits)
+    else:
+        selections = {"": select_within(candidates, options.budget, goal, limits)}
+    if options.json:
+        answers = {name: _answer(chosen) for name, chosen in selections.items()}
+        print(as_json(answers if options.set_budget else answers[""]), end="")
+        return 0
+    for name, chosen in selections.items():
+        _print(name, chosen)
     return 0
+
+
+def _set_budget(text: str) -> tuple[str, int]:
+    name, equals, number = text.rpartition("=")
+    if not (name and equals and number.isdecimal()):
+        raise ArgumentTypeError(f"{text!r} is not SET=BYTES, such as test=1477209")
+    return name, int(number)
+
+
+def _answer(chosen: "Selection") -> dict[str, object]:
+    """What is asked for, for JSON; codecs where the candidates have several."""
+    answer: dict[str, object] = {
+        "points": chosen.points,
+        "bytes": chosen.bytes,
+        "score": chosen.score,
+        "bound": chosen.bound,
+    }
+    return answer | {"codecs": chosen.codecs} if chosen.codecs else answer
+
+
+def _print(name: str, chosen: "Selection") -> None:
+    """A line per image, tabs between; then, for people, what they come to."""
+    from harness.progress import log
+
+    for image, point in chosen.points.items():
+        codec = [chosen.codecs[image]] if chosen.codecs else []
+        print(*([name] if name else []), image, *codec, point, sep="\t")
+    gap = abs(chosen.bound - chosen.score)
+    proof = "no choice scores better" if not gap else f"at most {chosen.bound:.6f} is possible, a gap of {gap:.2g}"
+    log(
+        (f"{name}: " if name else "") + f"{chosen.bytes} of {chosen.budget} bytes, "
+        f"{chosen.objective} {chosen.score:.6f}; {proof}"
+    )

@@ -40,7 +40,7 @@ class Objective:
 
     `weight` says whether an image counts by its pixels or as one. `missing` is what an image without a score (NaN)
     counts as; with None the set then has none. A column's values lie within `lowest` and `highest`; `needs` tells
-    where a score cannot be missing what to do about it.
+    what an image without a score lacks.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Objective:
     shown: Callable[[float], float] = float
     lowest: float = -math.inf
     highest: float = math.inf
-    needs: str = "measure it, or say what a missing score counts as"
+    needs: str = ""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -79,12 +79,14 @@ class Objective:
         """What is wrong with which rows, as a sentence and a mask bool (rows,)."""
         values = np.asarray(scores[self.column], np.float64)
         missing = np.isnan(values)
-        outside = ~missing & ~((values >= self.lowest) & (values <= self.highest) & np.isfinite(values))
+        wrong = ~missing & ~((values >= self.lowest) & (values <= self.highest) & np.isfinite(values))
         limits = f" from {self.lowest:g} to {self.highest:g}" if math.isfinite(self.highest - self.lowest) else ""
-        found = {f"{self.column} is no number{limits}; measure it anew": outside}
-        if self.missing is None:
-            found[f"{self.column} is missing: {self.needs}"] = missing
-        return found
+        sentence = f"{self.column} is no number{limits}; measure it anew"
+        if self.missing is not None:
+            return {sentence: wrong}
+        if self.needs:
+            return {sentence: wrong, self.needs: missing}
+        return {f"{sentence}, or say what a missing score counts as": wrong | missing}
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ KNOWN = {
         replace(COMPETITION, name="msssim_competition"),
         replace(PAPER, name="msssim_paper"),
         Objective("mse", "mse", "pixels", None, False, lowest=0, highest=255**2),
-        *(Objective(column, column, "images", None) for column in ("ssimulacra2", "vmaf", "ssim")),
+        *(Objective(column, column, "images", None) for column in ("ssimulacra2", "vmaf")),
         *(Objective(column, column, "images", None, False) for column in ("lpips", "dists", "butteraugli", "pieapp")),
     )
 }

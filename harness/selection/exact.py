@@ -1,40 +1,54 @@
 """One operating point per image, so that the set scores best within its bytes: a multiple-choice knapsack.
 
-Method. Let `slope` be the price of a byte, in score, in the linear relaxation. No choice can score more than
-U = slope * budget + sum over images of max(value - slope * bytes). What a choice falls short of U is its
-regret: the sum of its points' losses, loss = max(value - slope * bytes) - (value - slope * bytes) >= 0, and
-of slope * (bytes left over). So all choices with a regret up to some limit consist of points with losses up
-to it, and of these there are few. They are enumerated as Pareto states (bytes, loss), half of the images at a
-time, and the two halves are joined. If that finds a choice whose regret is within the limit, it is the best
-there is; if not, the limit is raised, at most to the regret of the best choice known, first the greedy one.
-
-After D. Pisinger, "A minimal algorithm for the multiple-choice knapsack problem", European Journal of
-Operational Research 83 (1995), which grows a core of images where this raises a limit of loss.
+The steps: candidates as arrays (table), the ones worth choosing (frontier), a byte's price with a bound of what can be
+reached and a greedy choice (relaxation), and the search that makes it the best (core).
 """
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
 from harness.errors import ClicError
-from harness.scores.aggregate import psnr
+from harness.scores.objectives import OBJECTIVES, Objective, WeightedSum
+from harness.scores.objectives import objective as objective_of
+from harness.selection.core import solve
+from harness.selection.frontier import pareto
+from harness.selection.table import IMAGE_SET, Candidates, Table, check
+from harness.selection.timed import solve_timed
 
-COLUMNS = ("image", "width", "height", "point", "bytes", "msssim_competition", "msssim_paper", "mse")
-OBJECTIVES = ("competition", "paper", "psnr")
-# Sets of photographs need some hundreds of states; a search of more than this is cut short.
-MAX_STATES = 20_000
+__all__ = ["OBJECTIVES", "Constraints", "Selection", "chosen_rows", "select", "select_sets", "select_within"]
+
+
+@dataclass(frozen=True)
+class Constraints:
+    """What a selection must keep to beside the budget.
+
+    `overhead` are the container's bytes and `margin` those to leave unused, both out of the budget; `images` must
+    all have candidates. No image's stream is above `cap` bytes, none scores worse than `worst` in the objective's own
+    column. Decoding takes at most `seconds`, as the sum of the candidates' `decode_seconds`. With `one_codec` all
+    images have the same codec, the one that scores best.
+    """
+
+    overhead: int = 0
+    margin: int = 0
+    images: Iterable[str] | None = None
+    cap: int | None = None
+    worst: float | None = None
+    seconds: float | None = None
+    one_codec: bool = False
 
 
 @dataclass(frozen=True)
 class Selection:
-    """One point per image. `bytes` includes the overhead and never exceeds `budget`.
+    """One point per image. `bytes` includes the overhead and never exceeds `budget` less the margin.
 
-    `score` is the objective's, MS-SSIM in 0..1 or PSNR in dB; no choice within the budget scores more than
-    `bound`. They are equal when the search was completed, as it is for photographs: then no smaller budget
-    scores more. After a search cut short one might, by `bound - score` at most.
+    `score` is the objective's, such as MS-SSIM in 0..1 or PSNR in dB; no choice within the budget scores better than
+    `bound`. They are equal when the search was completed, as it is for photographs without a limit of seconds: then
+    no smaller budget scores more, and more candidates never score less. Otherwise one might, by the difference at
+    most. `codecs` names each image's codec where the candidates have several.
     """
 
     points: dict[str, str | int | float]
@@ -43,19 +57,11 @@ class Selection:
     bound: float
     objective: str
     budget: int
-
-
-@dataclass(frozen=True)
-class _Options:
-    """An image's points worth choosing, by rising bytes and value; `rows` are those of the candidates."""
-
-    rows: np.ndarray
-    bytes: np.ndarray
-    value: np.ndarray
+    codecs: dict[str, str] = field(default_factory=dict)
 
 
 def select(
-    candidates: pd.DataFrame,
+    candidates: Table,
     budget: int,
     objective: str = "competition",
     *,
@@ -64,220 +70,140 @@ def select(
 ) -> Selection:
     """The best choice of one of its candidates for every image, with `overhead` + sum of bytes <= `budget`.
 
-    `candidates` has a row per image and point with at least COLUMNS. Objectives: "competition" and "paper"
-    are the set's MS-SSIM by these definitions, "psnr" the competition's, from pooled error (see
-    scores.aggregate). `overhead` are the container's bytes; `images`, where given, are those that must have
-    candidates. Raises ClicError for a table or budget with which this cannot be done.
+    See select_within; `overhead` and `images` are those of Constraints.
     """
-    _check(candidates, objective, images)
-    candidates = candidates.reset_index(drop=True)
-    value = _values(candidates, objective)
-    size = candidates["bytes"].to_numpy(np.int64)
-    options = {
-        str(image): _worth_choosing(rows, size[rows], value[rows])
-        for image, rows in sorted(candidates.groupby("image").indices.items())
-    }
-    smallest = overhead + sum(int(option.bytes[0]) for option in options.values())
-    if smallest > budget:
-        pixels = (candidates["width"] * candidates["height"]).groupby(candidates["image"]).first().sum()
+    return select_within(candidates, budget, objective, Constraints(overhead=overhead, images=images))
+
+
+def select_within(
+    candidates: Table,
+    budget: int,
+    objective: str | Objective | WeightedSum = "competition",
+    constraints: Constraints | None = None,
+) -> Selection:
+    """The best choice of one of its candidates for every image within `budget` bytes and the constraints.
+
+    `candidates` is a DataFrame, or arrays by name, with a row per image and point: `image, width, height, point,
+    bytes` and the objective's columns (see scores.objectives); `codec` where several are mixed, `decode_seconds`
+    where seconds are limited. Raises ClicError for a table, budget or constraint with which this cannot be done.
+    """
+    limits = constraints or Constraints()
+    goal = objective_of(objective) if isinstance(objective, str) else objective
+    found = _allowed(check(candidates, goal, limits.images, limits.seconds is not None), goal, limits)
+    room = budget - limits.overhead - limits.margin
+    alternatives = _by_codec(found) if limits.one_codec else [found]
+    solved, refusals, bound = [], [], -math.inf
+    for alternative in alternatives:
+        try:
+            rows, limit = _solve(alternative, room, budget, limits)
+        except ClicError as error:
+            refusals.append(error)
+            continue
+        gain = math.fsum(alternative.gain[rows])
+        solved.append((gain, alternative, rows))
+        bound = max(bound, gain, limit)
+    if not solved:
+        raise refusals[0]
+    gain, best, rows = max(solved, key=lambda entry: entry[0])
+    names = [str(name) for name in best.names]
+    mixed = len(found.codecs) > 1
+    return Selection(
+        dict(zip(names, best.point[rows].tolist(), strict=True)),
+        limits.overhead + int(best.bytes[rows].sum()),
+        goal.score(gain),
+        goal.score(bound),
+        goal.name,
+        budget,
+        dict(zip(names, [best.codecs[code] for code in best.codec[rows]], strict=True)) if mixed else {},
+    )
+
+
+def select_sets(
+    candidates: pd.DataFrame,
+    budgets: Mapping[str, int],
+    objective: str | Objective | WeightedSum = "competition",
+    constraints: Constraints | None = None,
+) -> dict[str, Selection]:
+    """One selection for each set of the column `image_set`, each within its own budget and by its own score.
+
+    All constraints hold for each set. Raises ClicError, with the set's name, for a set without a budget or candidates.
+    """
+    if IMAGE_SET not in candidates:
+        raise ClicError(f"the candidates have no column {IMAGE_SET}; name each image's set there")
+    present = set(candidates[IMAGE_SET].dropna())
+    for name in sorted(present ^ set(budgets), key=str):
+        raise ClicError(f"set {name}: {'no budget' if name in present else 'no candidates'}; give both or neither")
+    selections = {}
+    for name, budget in budgets.items():
+        try:
+            rows = candidates[candidates[IMAGE_SET] == name]
+            selections[name] = select_within(rows, budget, objective, constraints)
+        except ClicError as error:
+            raise ClicError(f"set {name}: {error}") from error
+    return selections
+
+
+def chosen_rows(candidates: pd.DataFrame, selection: Selection) -> pd.DataFrame:
+    """The candidates' rows that a selection is made of."""
+    image = candidates["image"].astype(str)
+    rows = image.map(selection.points) == candidates["point"]
+    if selection.codecs:
+        rows &= image.map(selection.codecs) == candidates["codec"]
+    return candidates[rows]
+
+
+def _allowed(candidates: Candidates, goal: Objective | WeightedSum, limits: Constraints) -> Candidates:
+    """The candidates that keep to what is asked of each image. Raises ClicError where an image has none."""
+    kept = np.ones(len(candidates.bytes), bool)
+    wanted = []
+    if limits.cap is not None:
+        kept &= candidates.bytes <= limits.cap
+        wanted.append(f"of at most {limits.cap} bytes")
+    if limits.worst is not None:
+        score = candidates.score
+        # a missing score counts as what the objective says, and as the worst where it says nothing
+        missing = getattr(goal, "missing", None)
+        score = np.where(np.isnan(score), np.nan if missing is None else missing, score)
+        kept &= score >= limits.worst if goal.higher_is_better else score <= limits.worst
+        wanted.append(f"that scores {'at least' if goal.higher_is_better else 'at most'} {limits.worst:g}")
+    if not wanted:
+        return candidates
+    without = np.bincount(candidates.image[kept], minlength=len(candidates.names)) == 0
+    if without.any():
+        name = candidates.names[int(without.argmax())]
         raise ClicError(
-            f"the smallest choice takes {smallest} bytes ({8 * smallest / pixels:.4f} bits per "
+            f"image {name} has no candidate {' and '.join(wanted)} ({int(without.sum())} such images); "
+            "add candidates or ask for less"
+        )
+    return candidates.subset(kept)
+
+
+def _by_codec(candidates: Candidates) -> list[Candidates]:
+    """The candidates of each codec that has some for every image. Raises ClicError where none has."""
+    alone = []
+    for code in range(len(candidates.codecs)):
+        of_codec = candidates.codec == code
+        if np.bincount(candidates.image[of_codec], minlength=len(candidates.names)).all():
+            alone.append(candidates.subset(of_codec))
+    if not alone:
+        raise ClicError(
+            f"none of {', '.join(candidates.codecs)} has candidates of every image; sweep one on all of them"
+        )
+    return alone
+
+
+def _solve(candidates: Candidates, room: int, budget: int, limits: Constraints) -> tuple[np.ndarray, float]:
+    """The chosen candidates (images,), and an upper bound of the gain, -inf where the choice is proven the best."""
+    images = len(candidates.names)
+    frontier = pareto(candidates.image, candidates.bytes, candidates.gain, images)
+    taken = limits.overhead + limits.margin
+    smallest = taken + int(frontier.bytes[frontier.starts[:-1]].sum())
+    if smallest > budget:
+        raise ClicError(
+            f"the smallest choice takes {smallest} bytes ({8 * smallest / candidates.pixels:.4f} bits per "
             f"pixel), the budget is {budget}; add candidates of a lower rate or raise the budget"
         )
-    choice, bound = _solve(list(options.values()), budget - overhead)
-    rows = [int(option.rows[index]) for option, index in zip(options.values(), choice, strict=True)]
-    score = math.fsum(value[rows])
-    bound = max(score, bound)
-    if objective == "psnr":
-        score, bound = psnr(max(0.0, -score)), psnr(max(0.0, -bound))
-    points = candidates["point"].tolist()
-    return Selection(
-        {image: points[row] for image, row in zip(options, rows, strict=True)},
-        overhead + int(size[rows].sum()),
-        score,
-        bound,
-        objective,
-        budget,
-    )
-
-
-def _check(candidates: pd.DataFrame, objective: str, images: Iterable[str] | None) -> None:
-    if objective not in OBJECTIVES:
-        raise ClicError(f"no objective {objective!r}; choose one of {', '.join(OBJECTIVES)}")
-    missing = [column for column in COLUMNS if column not in candidates]
-    if missing:
-        raise ClicError(f"the candidates have no column {', '.join(missing)}; sweep anew")
-    if candidates.empty:
-        raise ClicError("there are no candidates; sweep at least one point of every image")
-    absent = sorted(set(images or ()) - set(candidates["image"]))
-    if absent:
-        raise ClicError(f"{len(absent)} images have no candidates, the first is {absent[0]}; sweep them")
-    sizes = candidates[["bytes", "width", "height"]].apply(pd.to_numeric, errors="coerce")
-    shapes = candidates.groupby("image")[["width", "height"]].transform("nunique")
-    faults = {
-        "image or point is empty; sweep anew": candidates[["image", "point"]].isna().any(axis=1),
-        "bytes, width and height must be whole numbers above 0; sweep anew": ~((sizes >= 1) & (sizes % 1 == 0)).all(
-            axis=1
-        ),
-        "this point stands there twice; leave one": candidates.duplicated(["image", "point"]),
-        "width or height differs from the image's other points; sweep anew": (shapes > 1).any(axis=1),
-    }
-    if objective == "psnr":
-        faults["mse is no number from 0 to 65025; sweep anew"] = ~candidates["mse"].between(0, 255**2)
-    if objective == "paper":
-        faults[
-            "too small for the paper's MS-SSIM, which needs both sides over 160; select by competition or "
-            "psnr, or leave the image out"
-        ] = candidates["msssim_paper"].isna()
-    for fault, rows in faults.items():
-        if rows.any():
-            row = candidates[rows].iloc[0]
-            raise ClicError(
-                f"candidates: image {row['image']} ({row['width']}x{row['height']}), point {row['point']}: {fault}"
-            )
-
-
-def _values(candidates: pd.DataFrame, objective: str) -> np.ndarray:
-    """What each candidate adds to the set's score; of psnr, to the negative mean squared error."""
-    if objective == "paper":
-        return (candidates["msssim_paper"] / candidates["image"].nunique()).to_numpy(float)
-    pixels = candidates["width"] * candidates["height"]
-    share = pixels / pixels.groupby(candidates["image"]).first().sum()
-    score = -candidates["mse"] if objective == "psnr" else candidates["msssim_competition"].fillna(0)
-    return (share * score).to_numpy(float)
-
-
-def _worth_choosing(rows: np.ndarray, size: np.ndarray, value: np.ndarray) -> _Options:
-    """Without the points than which another is no larger and no worse."""
-    kept = _pareto(size, value)
-    return _Options(rows[kept], size[kept], value[kept])
-
-
-def _pareto(size: np.ndarray, value: np.ndarray) -> np.ndarray:
-    """Indices by rising size, each of more value than all before it."""
-    order = np.lexsort((-value, size))
-    best = np.maximum.accumulate(value[order])
-    return order[np.r_[True, best[1:] > best[:-1]]]
-
-
-def _solve(options: list[_Options], budget: int) -> tuple[list[int], float]:
-    """Indices into each image's options, and an upper bound of the value."""
-    greedy, slope = _greedy(options, budget)
-    best = [option.value - slope * option.bytes for option in options]
-    losses = [worth.max() - worth for worth in best]
-    ceiling = slope * budget + math.fsum(worth.max() for worth in best)
-
-    def regret(choice: list[int]) -> float:
-        left = budget - sum(int(option.bytes[index]) for option, index in zip(options, choice, strict=True))
-        return math.fsum(loss[index] for loss, index in zip(losses, choice, strict=True)) + slope * left
-
-    choice, proven = greedy, 0.0
-    limit = regret(greedy) / 256
-    while proven < regret(choice):
-        found, complete = _search(options, losses, budget, slope, limit)
-        choice = min(choice, found or choice, key=regret)
-        if not complete:
-            return choice, ceiling - proven
-        proven, limit = limit, min(4 * limit, regret(choice))
-    return choice, -math.inf
-
-
-def _greedy(options: list[_Options], budget: int) -> tuple[list[int], float]:
-    """Steps along the convex hulls, steepest first, while they fit, then single changes; and a byte's price.
-
-    The price is the slope of the first step that does not fit, 0 where all do.
-    """
-    steps = sorted((-rise, image, index) for image, option in enumerate(options) for rise, index in _hull(option))
-    choice, slope, stuck = [0] * len(options), 0.0, set()
-    left = budget - sum(int(option.bytes[0]) for option in options)
-
-    def more(image: int, index: int) -> int:
-        return int(options[image].bytes[index] - options[image].bytes[choice[image]])
-
-    for fall, image, index in steps:
-        if more(image, index) > left:
-            stuck.add(image)
-            slope = slope or -fall
-        elif image not in stuck:
-            left -= more(image, index)
-            choice[image] = index
-    while True:
-        gains = [
-            (option.value[index] - option.value[choice[image]], image, index)
-            for image, option in enumerate(options)
-            for index in range(choice[image] + 1, len(option.rows))
-            if more(image, index) <= left
-        ]
-        if not gains:
-            return choice, slope
-        _, image, index = max(gains)
-        left -= more(image, index)
-        choice[image] = index
-
-
-def _hull(option: _Options) -> list[tuple[float, int]]:
-    """The upper convex hull's corners after the first, each with the slope that leads to it; slopes fall."""
-    corners: list[tuple[float, int]] = [(math.inf, 0)]
-    for index in range(1, len(option.rows)):
-        while True:
-            slope, last = corners[-1]
-            rise = (option.value[index] - option.value[last]) / (option.bytes[index] - option.bytes[last])
-            if rise < slope:
-                break
-            corners.pop()
-        corners.append((float(rise), index))
-    return corners[1:]
-
-
-def _search(
-    options: list[_Options], losses: list[np.ndarray], budget: int, slope: float, limit: float
-) -> tuple[list[int] | None, bool]:
-    """The best choice of those with a loss up to `limit`, if any fits; and whether none was left out."""
-    # float sums of losses may come out an ulp too large
-    limit *= 1 + 1e-9
-    # alternating by the number of points in question gives halves of similar size
-    order = sorted(range(len(options)), key=lambda image: (-int((losses[image] <= limit).sum()), image))
-    left, right = (
-        _Half([options[image] for image in part], [losses[image] for image in part], slope, limit)
-        for part in (order[0::2], order[1::2])
-    )
-    # states are sorted by bytes and value, so the best partner is the largest that fits
-    partner = np.searchsorted(right.bytes, budget - left.bytes, side="right") - 1
-    fits = np.flatnonzero(partner >= 0)
-    complete = left.complete and right.complete
-    if not fits.size:
-        return None, complete
-    best = fits[np.argmax(left.value[fits] + right.value[partner[fits]])]
-    indices = left.choice(best) + right.choice(partner[best])
-    choice = dict(zip(order[0::2] + order[1::2], indices, strict=True))
-    return [choice[image] for image in range(len(options))], complete
-
-
-class _Half:
-    """All Pareto states of some images with a loss up to a limit, by rising `bytes` and `value`."""
-
-    def __init__(self, options: list[_Options], losses: list[np.ndarray], slope: float, limit: float) -> None:
-        self.bytes, total = np.zeros(1, np.int64), np.zeros(1)
-        self.complete = True
-        self._steps: list[tuple[np.ndarray, np.ndarray]] = []
-        for option, option_loss in zip(options, losses, strict=True):
-            loss = np.add.outer(total, option_loss)
-            state, index = np.nonzero(loss <= limit)
-            loss = loss[state, index]
-            size = self.bytes[state] + option.bytes[index]
-            kept = _pareto(size, slope * size - loss)
-            if kept.size > MAX_STATES:
-                self.complete = False
-                kept = kept[np.sort(np.argsort(loss[kept], kind="stable")[:MAX_STATES])]
-            self.bytes, total = size[kept], loss[kept]
-            self._steps.append((state[kept], index[kept]))
-        # up to a constant, the same for all states
-        self.value = slope * self.bytes - total
-
-    def choice(self, state: int) -> list[int]:
-        """The index of the point that each image has in a state."""
-        indices = []
-        for parents, index in reversed(self._steps):
-            indices.append(int(index[state]))
-            state = parents[state]
-        return indices[::-1]
+    if limits.seconds is not None:
+        return solve_timed(candidates, room, limits.seconds)
+    choice, bound = solve(frontier, room)
+    return frontier.rows[choice], bound

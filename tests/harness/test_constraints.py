@@ -1,0 +1,277 @@
+"""Selections under more than a budget, each against the integer program that says the same."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import Bounds, LinearConstraint, milp
+
+from harness.errors import ClicError
+from harness.scores.aggregate import set_score
+from harness.scores.objectives import objective
+from harness.selection.exact import Constraints, Selection, chosen_rows, select, select_sets, select_within
+from harness.selection.table import read_table
+
+
+def candidates(images: int, points: int, seed: int, codecs: tuple[str, ...] = ("one",)) -> pd.DataFrame:
+    """Noisy rate-distortion curves of images of several sizes, with seconds to decode; points are named alike."""
+    random = np.random.default_rng(seed)
+    rows: list[dict[str, Any]] = []
+    for image in range(images):
+        width = int(random.integers(100, 400))
+        for codec in codecs:
+            for point in range(points):
+                rate = random.uniform(0.05, 1)
+                rows.append(
+                    {
+                        "image": f"image{image:04}",
+                        "width": width,
+                        "height": 200,
+                        "codec": codec,
+                        "point": f"q{point}",
+                        "bytes": int(width * 25 * rate) + 1,
+                        "msssim_competition": 1 - math.exp(-random.uniform(2, 7) * math.sqrt(rate)),
+                        "ssimulacra2": random.uniform(20, 90),
+                        "lpips": random.uniform(0, 0.5),
+                        "decode_seconds": random.uniform(0.1, 1),
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def budget_of(table: pd.DataFrame, part: float) -> int:
+    """Between the bytes of all smallest and of all largest points."""
+    sizes = table.groupby("image")["bytes"]
+    low, high = int(sizes.min().sum()), int(sizes.max().sum())
+    return low + int(part * (high - low))
+
+
+def oracle(table: pd.DataFrame, gains: np.ndarray, limits: dict[str, float]) -> float:
+    """The best sum of gains with one row per image and the sums of these columns limited, by branch and cut."""
+    one_each = pd.get_dummies(table["image"]).to_numpy(float).T
+    sums = [LinearConstraint(table[name].to_numpy(float)[None], -np.inf, limit) for name, limit in limits.items()]
+    result = milp(
+        -gains,
+        integrality=np.ones(len(gains)),
+        bounds=Bounds(0, 1),
+        options={"mip_rel_gap": 0},
+        constraints=[LinearConstraint(one_each, 1, 1), *sums],
+    )
+    return math.fsum(gains[result.x > 0.5]) if result.x is not None else -math.inf
+
+
+def competition_gains(table: pd.DataFrame) -> np.ndarray:
+    """Pixel shares times scores."""
+    pixels = table["width"] * table["height"]
+    return (pixels / pixels.groupby(table["image"]).first().sum() * table["msssim_competition"]).to_numpy()
+
+
+def check(table: pd.DataFrame, result: Selection, name: str = "competition") -> pd.DataFrame:
+    """The rows of a selection: one per image, with its bytes and its score."""
+    rows = chosen_rows(table, result)
+    assert sorted(rows["image"]) == sorted(table["image"].unique())
+    assert result.score == pytest.approx(set_score(rows, objective(name)), rel=1e-12, abs=1e-12)
+    return rows
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    ("name", "sign", "column"),
+    [("ssimulacra2", 1, "ssimulacra2"), ("lpips", -1, "lpips"), ("0.5*ssimulacra2 + 30*lpips", None, "")],
+)
+def test_any_column_and_sums_of_columns(name: str, sign: int | None, column: str, seed: int) -> None:
+    table = candidates(9, 5, seed)
+    budget = budget_of(table, 0.3)
+    result = select(table.drop(columns="msssim_competition"), budget, name)
+    mixed = 0.5 * table["ssimulacra2"] - 30 * table["lpips"]
+    gains = (mixed if sign is None else sign * table[column]).to_numpy() / 9
+    assert result.score == result.bound
+    assert (sign or 1) * result.score == pytest.approx(oracle(table, gains, {"bytes": budget}), rel=1e-9)
+    check(table, result, name)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_cap_and_a_worst_score_for_each_image(seed: int) -> None:
+    table = candidates(9, 6, seed)
+    cap = int(table.groupby("image")["bytes"].min().max()) + 500
+    result = select_within(table, 10**7, "competition", Constraints(cap=cap))
+    assert check(table, result)["bytes"].max() <= cap
+    kept = table[table["bytes"] <= cap]
+    assert result.score == pytest.approx(oracle(kept, competition_gains(kept), {}), rel=1e-12)
+    worst = float(table.groupby("image")["ssimulacra2"].max().min())
+    budget = budget_of(table, 0.9)
+    least = select_within(table, budget, "ssimulacra2", Constraints(worst=worst))
+    assert check(table, least, "ssimulacra2")["ssimulacra2"].min() >= worst
+    most = select_within(table, budget, "lpips", Constraints(worst=0.45))
+    assert check(table, most, "lpips")["lpips"].max() <= 0.45
+    with pytest.raises(ClicError, match=r"image image000\d has no candidate of at most 1 bytes \(9 such images\)"):
+        select_within(table, budget, "competition", Constraints(cap=1))
+    with pytest.raises(ClicError, match="no candidate that scores at most 0 "):
+        select_within(table, budget, "lpips", Constraints(worst=0))
+
+
+def test_margin_and_overhead_are_left_free() -> None:
+    table = candidates(9, 5, 0)
+    budget = budget_of(table, 0.4)
+    margin = select_within(table, budget, "competition", Constraints(margin=300, overhead=40))
+    plain = select(table, budget - 340)
+    assert margin.points == plain.points
+    assert margin.bytes == plain.bytes + 40 <= budget - 300
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(2, 9), st.integers(2, 6), st.integers(0, 99), st.floats(0.05, 1), st.floats(0, 1.1))
+def test_a_limit_of_seconds_is_kept_and_the_bound_holds(
+    images: int, points: int, seed: int, part: float, time: float
+) -> None:
+    table = candidates(images, points, seed)
+    budget = budget_of(table, part)
+    seconds = table.groupby("image")["decode_seconds"]
+    limit = float(seconds.min().sum() + time * (seconds.max().sum() - seconds.min().sum()))
+    best = oracle(table, competition_gains(table), {"bytes": budget, "decode_seconds": limit})
+    try:
+        result = select_within(table, budget, "competition", Constraints(seconds=limit))
+    except ClicError as error:
+        assert "to decode" in str(error)
+        assert best == -math.inf or time < 0.01
+        return
+    rows = check(table, result)
+    assert rows["decode_seconds"].sum() <= limit * (1 + 1e-9)
+    assert result.bytes <= budget
+    assert result.score <= best + 1e-9
+    assert result.bound >= best - 1e-9
+
+
+def test_a_limit_of_seconds_costs_little_on_a_set_of_photographs() -> None:
+    table = candidates(60, 20, 1)
+    budget = budget_of(table, 0.3)
+    free = select(table, budget)
+    used = chosen_rows(table, free)["decode_seconds"].sum()
+    assert select_within(table, budget, "competition", Constraints(seconds=used + 1)).points == free.points
+    limited = select_within(table, budget, "competition", Constraints(seconds=0.8 * used))
+    assert limited.score < free.score
+    assert limited.bound - limited.score < 2e-3
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_union_of_codecs_is_never_worse_and_one_codec_is_the_better_of_both(seed: int) -> None:
+    table = candidates(9, 4, seed, ("one", "two"))
+    budget = max(budget_of(table[table["codec"] == codec], 0.3) for codec in ("one", "two"))
+    union = select(table, budget)
+    alone = [select(table[table["codec"] == codec], budget) for codec in ("one", "two")]
+    assert union.score >= max(one.score for one in alone)
+    assert union.score == union.bound
+    assert union.score == pytest.approx(oracle(table, competition_gains(table), {"bytes": budget}), rel=1e-12)
+    assert set(union.codecs) == set(union.points)
+    rows = check(table, union)
+    assert dict(zip(rows["image"], rows["codec"], strict=True)) == union.codecs
+    best = select_within(table, budget, "competition", Constraints(one_codec=True))
+    assert best.score == max(one.score for one in alone) == best.bound
+    assert len(set(best.codecs.values())) == 1
+
+
+def test_one_codec_passes_over_those_that_lack_an_image_or_do_not_fit() -> None:
+    table = candidates(5, 4, 0, ("one", "two"))
+    lacking = table[(table["codec"] == "two") | (table["image"] != "image0003")]
+    best = select_within(lacking, 10**6, "competition", Constraints(one_codec=True))
+    assert set(best.codecs.values()) == {"two"}
+    large = table.assign(bytes=table["bytes"].where(table["codec"] == "two", 10**6))
+    fitting = select_within(large, 10**5, "competition", Constraints(one_codec=True))
+    assert set(fitting.codecs.values()) == {"two"}
+    neither = lacking[(lacking["codec"] == "one") | (lacking["image"] != "image0001")]
+    with pytest.raises(ClicError, match="none of one, two has candidates of every image"):
+        select_within(neither, 10**6, "competition", Constraints(one_codec=True))
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 9), st.integers(1, 6), st.integers(0, 99), st.floats(0, 1), st.floats(0.1, 1))
+def test_more_candidates_never_score_less(images: int, points: int, seed: int, part: float, kept: float) -> None:
+    table = candidates(images, points, seed)
+    smallest = table.loc[table.groupby("image")["bytes"].idxmin()]
+    fewer = pd.concat([smallest, table.sample(frac=kept, random_state=seed)]).drop_duplicates()
+    budget = budget_of(table, part)
+    assert select(table, budget).score >= select(fewer, budget).score - 1e-14
+
+
+def test_several_sets_have_budgets_and_scores_of_their_own() -> None:
+    parts = {"test": candidates(5, 4, 0), "valid": candidates(7, 4, 1)}
+    table = pd.concat([part.assign(image_set=name) for name, part in parts.items()], ignore_index=True)
+    budgets = {name: budget_of(part, 0.3) for name, part in parts.items()}
+    found = select_sets(table, budgets)
+    assert found == {name: select(part, budgets[name]) for name, part in parts.items()}
+    with pytest.raises(ClicError, match="set valid: no budget"):
+        select_sets(table, {"test": 10**6})
+    with pytest.raises(ClicError, match="set train: no candidates"):
+        select_sets(table, {**budgets, "train": 10**6})
+    with pytest.raises(ClicError, match="set test: the smallest choice takes"):
+        select_sets(table, {**budgets, "test": 1})
+    with pytest.raises(ClicError, match="no column image_set"):
+        select_sets(parts["test"], budgets)
+
+
+def test_arrays_and_files_give_what_a_table_gives(tmp_path: Path) -> None:
+    table = candidates(9, 5, 0)
+    budget = budget_of(table, 0.3)
+    expected = select(table, budget)
+    assert select({name: table[name].to_numpy() for name in table}, budget) == expected
+    table.to_csv(tmp_path / "candidates.csv", index=False)
+    assert select(read_table(tmp_path / "candidates.csv", objective("competition")), budget) == expected
+    pytest.importorskip("pyarrow")
+    table.to_parquet(tmp_path / "candidates.parquet")
+    assert select(read_table(tmp_path / "candidates.parquet", objective("competition")), budget) == expected
+
+
+def test_a_csv_needs_the_columns_of_its_objective_alone_and_keeps_odd_names(tmp_path: Path) -> None:
+    path = tmp_path / "candidates.csv"
+    path.write_text("image,width,height,point,bytes,lpips\n007,9,9,nan,5,0.1\nnan,9,9,1.50,5,0.2\n")
+    assert select(read_table(path, objective("lpips")), 10, "lpips").points == {"007": "nan", "nan": "1.50"}
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("a,9,9,1,5,nan", None),
+        ("a,9,9,1,5", "row 1, column msssim_competition is ''"),
+        ("a,9,9,1,5,n/a", "row 1, column msssim_competition is 'n/a'; a number is wanted"),
+        ("a,9,9,1,5,0.5\na,9,9,2,many,0.5", "row 2, column bytes is 'many'"),
+        ("a,9,9,1,99999999999999999999,0.5", "image a .* bytes, width and height must be whole"),
+        ("a,9,9,1,5,inf", "row 1: image a .*: msssim_competition is no number from 0 to 1"),
+        ("a,9,9,1,5,97.5", "msssim_competition is no number from 0 to 1"),
+        (",9,9,1,5,0.5", "empty"),
+        ("a,9,9,,5,0.5", "empty"),
+    ],
+)
+def test_a_faulty_csv_is_refused_in_one_line(rows: str, message: str | None, tmp_path: Path) -> None:
+    path = tmp_path / "candidates.csv"
+    path.write_text(f"image,width,height,point,bytes,msssim_competition\n{rows}\n")
+    if message is None:
+        assert select(read_table(path, objective("competition")), 10).score == 0
+        return
+    with pytest.raises(ClicError, match=message) as caught:
+        select(read_table(path, objective("competition")), 10)
+    assert "\n" not in str(caught.value)
+
+
+def test_many_images_stay_within_a_millionth_of_the_bound() -> None:
+    images, points = 20_000, 32
+    random = np.random.default_rng(0)
+    rates = random.uniform(0.02, 0.8, (images, points))
+    scores = 1 - np.exp(-random.uniform(5, 9, (images, 1)) * np.sqrt(rates))
+    result = select(
+        {
+            "image": np.repeat(np.arange(images), points),
+            "width": np.full(images * points, 1000),
+            "height": np.full(images * points, 1000),
+            "point": np.tile(np.arange(points), images),
+            "bytes": (rates.ravel() * 125_000).astype(int),
+            "msssim_competition": scores.ravel(),
+        },
+        images * 18_750,
+    )
+    assert result.bytes <= images * 18_750
+    assert 0 <= result.bound - result.score <= 1e-6 * result.score

@@ -1,0 +1,84 @@
+"""`clic select` as a user runs it: limits, sets and objectives from the command line."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from harness.cli import main
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    rows = [
+        ("a", 10, 10, "one", "1", 10, 0.5, 0.4, 1, "x"),
+        ("a", 10, 10, "two", "1", 20, 0.8, 0.3, 5, "x"),
+        ("b", 10, 10, "one", "1", 10, 0.6, 0.2, 1, "y"),
+        ("b", 10, 10, "two", "1", 30, 0.7, 0.1, 5, "y"),
+    ]
+    names = [
+        "image",
+        "width",
+        "height",
+        "codec",
+        "point",
+        "bytes",
+        "msssim_competition",
+        "lpips",
+        "decode_seconds",
+        "image_set",
+    ]
+    pd.DataFrame(rows, columns=names).to_csv(tmp_path / "candidates.csv", index=False)
+    return tmp_path / "candidates.csv"
+
+
+def test_two_codecs_are_named_and_the_proof_is_told(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["select", str(table), "--budget", "30"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == "a\ttwo\t1\nb\tone\t1\n"
+    assert captured.err == "30 of 30 bytes, competition 0.700000; no choice scores better\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "codecs"),
+    [
+        (["--budget", "40", "--one-codec"], {"a": "one", "b": "one"}),
+        (["--budget", "50", "--one-codec"], {"a": "two", "b": "two"}),
+        (["--budget", "50", "--cap", "20"], {"a": "two", "b": "one"}),
+        (["--budget", "50", "--margin", "15"], {"a": "two", "b": "one"}),
+        (["--budget", "50", "--worst", "0.7"], {"a": "two", "b": "two"}),
+        (["--budget", "50", "--seconds", "6"], {"a": "two", "b": "one"}),
+        (["--budget", "40", "--objective", "lpips"], {"a": "one", "b": "two"}),
+        (["--budget", "40", "--objective", "0.1*lpips + competition"], {"a": "two", "b": "one"}),
+    ],
+)
+def test_limits_and_objectives(
+    options: list[str], codecs: dict[str, str], table: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["select", str(table), "--json", *options]) == 0
+    assert json.loads(capsys.readouterr().out)["codecs"] == codecs
+
+
+def test_a_budget_for_each_set(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["select", str(table), "--set-budget", "x=20", "--set-budget", "y=10"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == "x\ta\ttwo\t1\ny\tb\tone\t1\n"
+    assert [line[:13] for line in captured.err.splitlines()] == ["x: 20 of 20 b", "y: 10 of 10 b"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        [],
+        ["--budget", "9", "--set-budget", "x=1"],
+        ["--set-budget", "x"],
+        ["--budget", "9", "--objective", "sharpness"],
+        ["--budget", "9", "--cap", "0"],
+    ],
+)
+def test_wrong_usage_ends_before_anything_is_read(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["select", "nothing.csv", *options])
+    assert caught.value.code == 2
+    assert "Traceback" not in capsys.readouterr().err
