@@ -60,7 +60,7 @@ def _lines(found: "Identity") -> list[str]:
         titles = ", ".join(known.title for known in known_sets())
         return [*lines, f"no known set; known are {titles}"]
     if found.known.aliases:
-        lines[0] += f" (the same images as {', '.join(found.known.aliases)})"
+        lines[0] += f" (also called {', '.join(found.known.aliases)})"
     lines += [f"missing: {name}" for name in found.missing]
     lines += [f"altered: {name}: {reason}" for name, reason in found.altered.items()]
     lines += [f"additional: {name}: {reason}" for name, reason in found.additional.items()]
