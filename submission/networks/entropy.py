@@ -5,6 +5,8 @@ all of the earlier groups around it and, by kind of context, positions of its ow
 the trained networks into the decoder's integers.
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -17,6 +19,7 @@ from submission.quantization.scale import SCALE_MIN, lower_bound, scale_of_index
 CONTEXT_KERNEL = 2 * REACH + 1
 INDEX_UNIT = 16.0  # of the scale output: with it, one learning rate suits indices (0 to 63) and means alike
 INDEX_START = 16.0  # scales near 0.5
+STEP_REACH = 4.0  # by which a learned quantisation step may be larger or smaller than 1
 MASS_MIN = 1e-9  # no probability is taken to be smaller
 
 
@@ -83,15 +86,33 @@ class GroupParameters(nn.Module):
         return seen
 
 
-def gaussian_bits(residual: Tensor, index: Tensor, bound: float = SCALE_MIN) -> Tensor:
-    """-log2 of the mass that a centred Gaussian gives to the unit bin around each residual, both (N, C, h, w).
+class ElementSteps(nn.Module):
+    """A quantisation step for each element of the latent, (N, C, h, w), from hyper features (N, F, h, w).
 
-    `index` is real-valued, 0 standing for SCALE_MIN; gradients may always raise a scale at its `bound`.
+    Steps begin at 1 and stay within a factor of STEP_REACH. For training with scaled noise; no decoder of ours has it.
+    """
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        self.leave = nn.Conv2d(architecture.features, architecture.latent, 1)
+        with torch.no_grad():
+            self.leave.weight.zero_()
+            self.leave.bias = nn.Parameter(torch.zeros(architecture.latent))
+
+    def forward(self, features: Tensor) -> Tensor:
+        return torch.exp(math.log(STEP_REACH) * torch.tanh(self.leave(features).float()))
+
+
+def gaussian_bits(residual: Tensor, index: Tensor, bound: float = SCALE_MIN, width: Tensor | float = 1.0) -> Tensor:
+    """-log2 of the mass that a centred Gaussian gives to the bin around each residual, both (N, C, h, w).
+
+    Bins are `width` steps wide. `index` is real-valued, 0 standing for SCALE_MIN; gradients may always raise a scale at
+    its `bound`.
     Raises TypeError unless both are float32: near the bound, masses of lower precision are worthless.
     """
     if residual.dtype != torch.float32 or index.dtype != torch.float32:
         raise TypeError(f"bits need float32, not residuals of {residual.dtype} and scale indices of {index.dtype}")
     scale = scale_of_index(index, bound)
-    distance, factor = residual.abs(), 2**-0.5 / scale
-    mass = 0.5 * (torch.erfc((distance - 0.5) * factor) - torch.erfc((distance + 0.5) * factor))
+    distance, half, factor = residual.abs(), 0.5 * width, 2**-0.5 / scale
+    mass = 0.5 * (torch.erfc((distance - half) * factor) - torch.erfc((distance + half) * factor))
     return -lower_bound(mass, MASS_MIN).log2()

@@ -8,12 +8,12 @@ from torch import Tensor, nn
 from decoder.architecture import Architecture
 from decoder.networks import Synthesis
 from submission._compressai import EntropyBottleneck
-from submission.networks.entropy import MASS_MIN, GroupParameters, HyperSynthesis, gaussian_bits
+from submission.networks.entropy import MASS_MIN, ElementSteps, GroupParameters, HyperSynthesis, gaussian_bits
 from submission.networks.transforms import Analysis, HyperAnalysis
-from submission.quantization.quantizer import uniform_like
+from submission.quantization.quantizer import Quantizer, uniform_like
 from submission.quantization.scale import coded, lower_bound
 from submission.quantization.settings import Quantization
-from submission.quantization.surrogates import Skipping
+from submission.quantization.surrogates import Hard, Scaled, Skipping
 
 PRIOR_SCALE = 5  # of the factorised prior, at first
 # In units of the orthonormal DCT of pixels in 0..1: quantisation steps from 1/2 down to 1/30.
@@ -31,9 +31,12 @@ class Output:
 
 class CodecNetworks(nn.Module):
     """All networks of one codec, with a gain vector per level so that one model serves many rates
-    (Cui et al., "Asymmetric Gained Deep Image Compression With Continuous Rate Adaptation", CVPR 2021)."""
+    (Cui et al., "Asymmetric Gained Deep Image Compression With Continuous Rate Adaptation", CVPR 2021).
 
-    def __init__(self, architecture: Architecture) -> None:
+    With `scaled`, a branch gives each element of the latent a quantisation step of its own, for training only.
+    """
+
+    def __init__(self, architecture: Architecture, scaled: bool = False) -> None:
         super().__init__()
         self.architecture = architecture
         self.analysis = Analysis(architecture)
@@ -42,6 +45,7 @@ class CodecNetworks(nn.Module):
         self.hyper_synthesis = HyperSynthesis(architecture)
         self.prior = EntropyBottleneck(architecture.hyper, init_scale=PRIOR_SCALE)
         self.context = nn.ModuleList(GroupParameters(architecture, index) for index in range(len(architecture.groups)))
+        self.steps = ElementSteps(architecture) if scaled else None
         ramp = torch.linspace(FIRST_LOG_GAIN, LAST_LOG_GAIN, architecture.levels)
         ramp = ramp[:, None].expand(-1, architecture.latent)
         self.log_gain = nn.Parameter(ramp.clone())
@@ -76,14 +80,20 @@ class CodecNetworks(nn.Module):
         features = self.hyper_synthesis(hyper_seen.synthesis)[:, :, : gained.shape[2], : gained.shape[3]]
         known = quantization.context(gained, uniform_like(gained, generator), progress).synthesis
         mean, scale = self.entropy_parameters(features, quantization.centring.for_context(known))
+        steps = self.steps(features) if self.steps is not None else None
+
+        def applied(quantizer: Quantizer) -> Quantizer:
+            """In each element's own steps, where there are such, and with 0 for elements that are not coded."""
+            quantizer = quantizer if steps is None else Scaled(quantizer, steps)
+            return Skipping(quantizer, coded(scale)) if quantization.skip_uncoded else quantizer
+
         for _ in range(quantization.context_passes - 1):
-            again = (gained - mean).round()
-            if quantization.skip_uncoded:
-                again = again * coded(scale)
-            mean, scale = self.entropy_parameters(features, (again + mean).detach())
-        quantizer = Skipping(quantization.latent, coded(scale)) if quantization.skip_uncoded else quantization.latent
-        seen = quantization.centring(quantizer, gained, mean, uniform_like(gained, generator), progress)
-        latent_bits = gaussian_bits(seen.rate, scale, quantization.scale_bound)
+            residual = (gained - mean).detach()
+            again = applied(Hard()).see(residual, residual, progress).synthesis + mean  # which needs no draw
+            mean, scale = self.entropy_parameters(features, again.detach())
+        draw = uniform_like(gained, generator)
+        seen = quantization.centring(applied(quantization.latent), gained, mean, draw, progress)
+        latent_bits = gaussian_bits(seen.rate, scale, quantization.scale_bound, seen.width)
         if quantization.skip_uncoded:
             latent_bits = latent_bits * coded(scale)
         reconstruction = self.synthesis(seen.synthesis * self.log_inverse_gain[level].exp()[:, :, None, None])

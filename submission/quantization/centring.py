@@ -44,14 +44,14 @@ class Centring:
         """The quantised latent for the synthesis, and its residual around the mean for the rate, both (N, C, h, w)."""
         if not self.zero_centre:
             seen = quantizer(latent, draw, progress)
-            return Seen(seen.synthesis, seen.rate - mean)
+            return Seen(seen.synthesis, seen.rate - mean, seen.width)
         seen = quantizer(latent - mean, draw, progress)
         if self.mean_gradient == "true":
-            return Seen(seen.synthesis.detach() + mean, seen.rate)
+            return Seen(seen.synthesis.detach() + mean, seen.rate, seen.width)
         if self.stop_gradient == "none" or quantizer.unit_slope:
-            return Seen(seen.synthesis + mean, seen.rate)
+            return Seen(seen.synthesis + mean, seen.rate, seen.width)
         still = mean.detach()
-        return Seen(quantizer(latent - still, draw, progress).synthesis + still, seen.rate)
+        return Seen(quantizer(latent - still, draw, progress).synthesis + still, seen.rate, seen.width)
 
     def for_context(self, known: Tensor) -> Tensor:
         """What the context model sees of a latent: the same numbers, without their gradient under psg-3."""

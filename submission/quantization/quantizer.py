@@ -5,17 +5,21 @@ quantiser works on values in steps, around whatever centre its caller subtracted
 """
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 
 class Seen(NamedTuple):
-    """One latent in training, as the synthesis sees it and as the rate sees it. Gradients are part of both."""
+    """One latent in training, as the synthesis sees it and as the rate sees it. Gradients are part of both.
+
+    The rate is that of a bin of `width` steps around its value: 1, or a width for each element.
+    """
 
     synthesis: Tensor
     rate: Tensor
+    width: Tensor | float = 1.0
 
 
 class Quantizer(ABC):
@@ -26,7 +30,10 @@ class Quantizer(ABC):
     generator see the same noise.
     """
 
-    unit_slope: ClassVar[bool] = True  # of what the synthesis sees: whether its gradient is the identity
+    @property
+    def unit_slope(self) -> bool:
+        """Whether the gradient of what the synthesis sees is the identity."""
+        return True
 
     def __call__(self, value: Tensor, draw: Tensor, progress: float = 0.0) -> Seen:
         """Both sides of `value` (in steps), given `draw` from `uniform_like` and a stage's progress from 0 to 1.
@@ -36,6 +43,11 @@ class Quantizer(ABC):
         if value.dtype != torch.float32 or draw.dtype != torch.float32:
             raise TypeError(f"quantisers need float32, not {value.dtype} with a draw of {draw.dtype}; call .float()")
         return self.see(value, draw, progress)
+
+    @property
+    def scaled(self) -> bool:
+        """Whether the networks are to have a branch that gives each element of the latent a step of its own."""
+        return False
 
     @abstractmethod
     def see(self, value: Tensor, draw: Tensor, progress: float) -> Seen:

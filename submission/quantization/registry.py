@@ -4,14 +4,23 @@ from collections.abc import Mapping
 from typing import Any
 
 from submission.named import open_named
+from submission.quantization.annealing import Gumbel, SoftRounding
 from submission.quantization.quantizer import Quantizer
-from submission.quantization.surrogates import Hard, Mixed, Noise, StraightThrough
+from submission.quantization.surrogates import Hard, Mixed, Noise, ScaledNoise, StraightThrough, Universal
+from submission.quantization.uniform_annealing import UniformAnnealingA, UniformAnnealingB, UniformAnnealingC
 
 QUANTIZERS: dict[str, type[Quantizer]] = {
     "hard": Hard,
     "noise": Noise,
     "straight-through": StraightThrough,
     "mixed": Mixed,
+    "universal": Universal,
+    "soft-rounding": SoftRounding,
+    "gumbel": Gumbel,
+    "sua-a": UniformAnnealingA,
+    "sua-b": UniformAnnealingB,
+    "sua-c": UniformAnnealingC,
+    "scaled-noise": ScaledNoise,
 }
 
 

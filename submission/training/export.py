@@ -141,7 +141,12 @@ def _entropy_layers(networks: CodecNetworks) -> Iterator[EntropyLayer]:
 
 
 def decoder_arrays(networks: CodecNetworks) -> dict[str, np.ndarray]:
-    """Everything that `decoder.model.load_model` reads. Raises ValueError where exactness cannot be proved."""
+    """Everything that `decoder.model.load_model` reads.
+
+    Raises ValueError where exactness cannot be proved, or the networks have something that no decoder has.
+    """
+    if networks.steps is not None:
+        raise ValueError("the networks quantise each element in a step of its own, which the decoder cannot")
     arrays = probability_tables(networks)
     for layer in _entropy_layers(networks):
         arrays |= layer.to_arrays()

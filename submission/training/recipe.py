@@ -99,6 +99,11 @@ class Recipe:
         """Weight of distortion against bits per pixel at each level, (levels,)."""
         return torch.logspace(math.log10(self.lambda_min), math.log10(self.lambda_max), self.architecture.levels)
 
+    @property
+    def scaled(self) -> bool:
+        """Whether a stage needs a quantisation step for each element, which all of them then have."""
+        return any(stage.quantizer.scaled for stage in self.stages)
+
     def stage(self, name: str) -> Stage:
         """The stage of that name. Raises ClicError where there is none."""
         for stage in self.stages:

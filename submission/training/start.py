@@ -65,7 +65,7 @@ def load_average(checkpoint: Path) -> CodecNetworks:
     """
     tensors, about = load_tensors(checkpoint)
     try:
-        networks = CodecNetworks(Architecture.of(about))
+        networks = CodecNetworks(Architecture.of(about), scaled="average.steps.leave.weight" in tensors)
         for name, parameter in networks.named_parameters():
             parameter.copy_(tensors[f"average.{name}"])
     except (KeyError, TypeError, RuntimeError) as error:

@@ -56,7 +56,7 @@ class Trainer:
         self.recipe, self.stage, self.step = recipe, stage, 0
         self.from_scratch = True
         torch.manual_seed(recipe.seed)
-        self.networks = start_from_dct(CodecNetworks(recipe.architecture))
+        self.networks = start_from_dct(CodecNetworks(recipe.architecture, recipe.scaled))
         self.networks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._freeze()
         self.trained = {name: p for name, p in self.networks.named_parameters() if p.requires_grad}
