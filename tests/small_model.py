@@ -20,9 +20,9 @@ ARCHITECTURE = Architecture(
 
 
 @cache
-def small_networks(context: str = "3d") -> CodecNetworks:
+def small_networks(context: str = "3d", attention: str = "group-separate") -> CodecNetworks:
     torch.manual_seed(5)
-    networks = start_from_dct(CodecNetworks(replace(ARCHITECTURE, context=context)))
+    networks = start_from_dct(CodecNetworks(replace(ARCHITECTURE, context=context, attention=attention)))
     with torch.no_grad():  # untrained entropy networks hardly react to their inputs: make them
         for group in networks.context:
             group.leave.weight.mul_(40)
@@ -37,8 +37,8 @@ def small_networks(context: str = "3d") -> CodecNetworks:
 
 
 @cache
-def small_model(context: str = "3d") -> tuple[Model, EncoderNetworks]:
-    networks = small_networks(context)
+def small_model(context: str = "3d", attention: str = "group-separate") -> tuple[Model, EncoderNetworks]:
+    networks = small_networks(context, attention)
     model = load_model(npz_bytes(decoder_arrays(networks)))
     return model, EncoderNetworks(model.architecture, encoder_arrays(networks))
 

@@ -8,7 +8,7 @@ other's.
 import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, dataclass, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -46,7 +46,7 @@ class Stage:
     hyper_quantizer: Quantizer
     context_quantizer: Quantizer
     loss: Loss
-    centring: Centring = Centring()  # noqa: RUF009 (it is frozen)
+    centring: Centring = field(default_factory=Centring)
     scale_bound: float = SCALE_MIN
     skip_uncoded: bool = False
     context_passes: int = 1
@@ -214,8 +214,8 @@ def _fields(where: str, table: Mapping[str, Any], kind: type, elsewhere: set[str
     for key in table:
         if key not in known:
             raise ValueError(f"{where}unknown key {key!r}; allowed are {', '.join(sorted({*known, *elsewhere}))}")
-    for key, field in known.items():
-        if key not in table and field.default is MISSING:
+    for key, wanted in known.items():
+        if key not in table and wanted.default is MISSING and wanted.default_factory is MISSING:
             raise ValueError(f"{where}key {key!r} is missing")
     return {key: _value(where + key, value, hints[key]) for key, value in table.items()}
 

@@ -60,16 +60,14 @@ def train(run: Run, stages: Sequence[Stage] | None = None) -> Path:
     torch.set_num_threads(run.recipe.threads)
     crops, deadline = _crops(run), time.monotonic() + 60 * run.minutes
     run.out.mkdir(parents=True, exist_ok=True)
-    before: Path | None = None
     for stage in stages or run.recipe.stages:
         checkpoint = run.out / f"{stage.name}.safetensors"
-        trainer = _trainer(run, stage, checkpoint, before)
+        trainer = _trainer(run, stage, checkpoint)
         if trainer.step < stage.steps:
             _train_stage(trainer, crops, checkpoint, deadline)
         if trainer.step < stage.steps:
             log(f"stage {stage.name}: stopped at step {trainer.step} of {stage.steps}; the same command goes on")
-            return checkpoint
-        before = checkpoint
+            break
     return checkpoint
 
 
@@ -91,14 +89,24 @@ def _crops(run: Run) -> Crops:
     return Crops(training, torch.from_numpy(window.copy()).permute(0, 3, 1, 2).float() / 255)
 
 
-def _trainer(run: Run, stage: Stage, checkpoint: Path, before: Path | None) -> Trainer:
+def _trainer(run: Run, stage: Stage, checkpoint: Path) -> Trainer:
+    """Resumed, or begun from the stage before it in the same folder, or from where the run starts.
+
+    Raises ClicError where a stage that freezes a part has nothing to begin from.
+    """
     trainer = Trainer(run.recipe, stage)
+    place = [other.name for other in run.recipe.stages].index(stage.name)
+    before = run.out / f"{run.recipe.stages[place - 1].name}.safetensors" if place else None
     if checkpoint.exists():
         trainer.resume(checkpoint)
-    elif before:
+    elif before is not None and before.exists():
+        log(f"stage {stage.name}: begins from {before}")
         trainer.start_from(load_average(before))
     elif run.start:
+        log(f"stage {stage.name}: begins from {run.start}")
         trainer.start_from(load_start(run.start))
+    elif stage.frozen:
+        raise ClicError(f"stage {stage.name!r} does not train {', '.join(stage.frozen)}; give --start to begin from")
     return trainer
 
 

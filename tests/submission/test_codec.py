@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_model import photograph, small_model
 
+from decoder.attention import ATTENTIONS
 from decoder.bitstream import (
     VERSION,
     Header,
@@ -43,6 +44,15 @@ def test_any_size_decodes_to_the_encoders_reconstruction(size: tuple[int, int], 
         stream, reconstruction = encode_latent(networks, model, analysed, gain)
         assert reconstruction.shape == pixels.shape and reconstruction.dtype == np.uint8
         assert np.array_equal(decode_image(stream, {0: model}), reconstruction)
+
+
+@pytest.mark.parametrize("attention", list(ATTENTIONS))
+def test_every_attention_codes(attention: str) -> None:
+    model, networks = small_model("3d", attention)
+    pixels = photograph(65, 63)
+    stream, reconstruction = encode_latent(networks, model, analyse(networks, pixels), 16)
+    assert np.array_equal(decode_image(stream, {0: model}), reconstruction)
+    assert np.abs(reconstruction.astype(int) - pixels).mean() < np.abs(128 - pixels.astype(int)).mean()
 
 
 def test_large_values_are_escaped() -> None:

@@ -140,14 +140,19 @@ def test_a_run_that_was_stopped_repeats_the_unbroken_one(
     stage: Stage, crops: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("submission.training.train.load_crops", lambda folder: load_crops(folder, 256))
-    recipe = shortened(6, stage)
-    whole = train(Run(recipe, crops, tmp_path / "whole"))
+    recipe, start = shortened(6, stage), None
+    if stage.frozen:
+        with pytest.raises(ClicError, match="give --start"):
+            train(Run(recipe, crops, tmp_path / "nothing"))
+        start = tmp_path / "start.safetensors"
+        Trainer(RECIPE, SOFT).save(start)
+    whole = train(Run(recipe, crops, tmp_path / "whole", start))
     parts = tmp_path / "parts"
     monkeypatch.setattr("submission.training.train.time.monotonic", iter(range(0, 10**6, 30)).__next__)  # a slow clock
     for _ in range(2):
-        stopped = train(Run(recipe, crops, parts, minutes=2.2))
+        stopped = train(Run(recipe, crops, parts, start, minutes=2.2))
         assert load_tensors(stopped)[1]["step"] < 6
-    train(Run(recipe, crops, parts))
+    train(Run(recipe, crops, parts, start))
     a, about = load_tensors(whole)
     b, _ = load_tensors(parts / whole.name)
     assert about["step"] == 6 and a.keys() == b.keys()
@@ -163,8 +168,10 @@ def test_stages_follow_each_other_from_the_average(
     assert [path.stem for path in sorted((tmp_path / "both").glob("*.safetensors"))] == ["hard", "soft"]
     soft = train(Run(shortened(3, SOFT), crops, tmp_path / "soft"))
     hard = train(Run(shortened(3, HARD), crops, tmp_path / "hard", start=soft))
-    first, second = load_tensors(both)[0], load_tensors(hard)[0]
-    assert all(torch.equal(first[name], second[name]) for name in first)
+    alone = train(Run(shortened(3, SOFT, HARD), crops, tmp_path / "soft"), shortened(3, HARD).stages)
+    first = load_tensors(both)[0]
+    for other in (hard, alone):
+        assert all(torch.equal(first[name], tensor) for name, tensor in load_tensors(other)[0].items())
     frozen = [name for name in first if name.startswith("average.") and HARD.freezes(name.removeprefix("average."))]
     assert frozen and all(torch.equal(first[name], load_tensors(soft)[0][name]) for name in frozen)
     before = both.read_bytes()
