@@ -6,8 +6,11 @@ import math
 import os
 import tempfile
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
+
+from harness.rates import Rate
 
 
 def write_atomic(path: Path, content: bytes) -> None:
@@ -32,11 +35,18 @@ def sha256(content: bytes) -> str:
 
 
 def as_json(value: Any) -> str:
-    """Strict JSON text, sorted and indented; what JSON has no number for (NaN, infinity) becomes null."""
+    """Strict JSON text, sorted and indented, of plain values and dataclasses of them.
+
+    What JSON has no number for (NaN, infinity) becomes null, a rate its one spelling.
+    """
     return json.dumps(_finite(value), indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 def _finite(value: Any) -> Any:
+    if isinstance(value, Rate):
+        return str(value)
+    if is_dataclass(value):
+        return {field.name: _finite(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
         return {key: _finite(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):

@@ -10,7 +10,6 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from fractions import Fraction
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -18,18 +17,20 @@ from typing import Any
 import pandas as pd
 
 from harness.challenge.archive import data_file_bytes, sha224, write_zip
-from harness.challenge.profiles import Profile, parse_rate
+from harness.challenge.profiles import Profile
 from harness.challenge.verify import DECODER, verify
 from harness.codecs.protocol import Codec, load_codec
 from harness.errors import ClicError
 from harness.files import as_json, sha256, write_atomic
 from harness.images import SourceImage, list_images, load_rgb
 from harness.progress import bar, log
+from harness.rates import Rate
 from harness.scores.aggregate import aggregate, psnr
 from harness.selection.exact import Selection, select
 from harness.sweep.local import codec_sha256, exclusive, pixels_sha256, stream_path, sweep
 
 MAX_REPACKINGS = 16
+PICTURES = "images"  # in the folder of a rate
 VERSIONED = ("clic-harness", "numpy", "pillow", "torch")
 RESULTS = ("scores.csv", "leaderboard.csv", "leaderboard.md", "report.html")
 
@@ -46,7 +47,7 @@ def submit(
     images_folder: Path,
     out: Path,
     profile: Profile,
-    rates: Sequence[str],
+    rates: Sequence[str | Rate],
     codec_name: str,
     team: str | None = None,
     objective: str = "competition",
@@ -90,7 +91,7 @@ def submit(
             recorded[rate] = {**record, "selection": asdict(selection)}
             write_atomic(out / "run.json", as_json(run).encode())
             if record["verification"]["ok"]:
-                digest = reconstruction_sha256(folder / profile.images_folder, chosen)
+                digest = reconstruction_sha256(folder / PICTURES, chosen)
                 log(
                     f"{rate}: {len(chosen)}/{len(images)} images equal to the encoder's reconstruction "
                     f"(sha256 {digest})"
@@ -107,16 +108,9 @@ def submit(
     return Submission(tuple(tables), rejected)
 
 
-def rate_names(rates: Sequence[str]) -> list[str]:
-    """The rates as their folders are called: as given, each number once (a fraction such as 1/8 as a decimal).
-
-    Raises ClicError for what is no rate.
-    """
-    names: dict[Fraction, str] = {}
-    for rate in rates:
-        exact = parse_rate(rate.strip())
-        names.setdefault(exact, f"{float(exact):g}" if "/" in rate else rate.strip())
-    return list(names.values())
+def rate_names(rates: Sequence[str | Rate]) -> list[str]:
+    """The rates as their folders are called, each once. Raises ClicError for what is no rate."""
+    return list(dict.fromkeys(str(Rate.parse(rate)) for rate in rates))
 
 
 def pack(
@@ -208,7 +202,7 @@ def _decode(
     inputs = sha256(
         as_json(
             {
-                "profile": asdict(profile),
+                "profile": profile,
                 "rate": rate,
                 "time_limit": time_limit,
                 "originals": dict(zip(chosen["image"], chosen["image_sha256"], strict=True)),
@@ -217,7 +211,7 @@ def _decode(
             }
         ).encode()
     )
-    pictures = folder / profile.images_folder
+    pictures = folder / PICTURES
     if before and before.get("inputs_sha256") == inputs and before["verification"]["ok"]:
         try:
             reconstruction_sha256(pictures, chosen)
@@ -311,7 +305,7 @@ def _description(
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "team": team,
         "objective": objective,
-        "profile": asdict(profile),
+        "profile": profile,
         "codec": {"name": codec.name, "sha256": codec_sha256(codec), "config": codec.config()},
         "images": {
             source.name: {

@@ -26,7 +26,7 @@ def test_from_photographs_to_leaderboard(photographs: Path, tmp_path: Path, clic
     assert "Traceback" not in done.stderr and "SHA-224" in done.stderr
     assert {path.name for path in out.iterdir()} == {
         ".lock",
-        "0.30",
+        "0.3",
         "0.4",
         "candidates.csv",
         "leaderboard.csv",
@@ -68,8 +68,8 @@ def test_steps_one_by_one(photographs: Path, tmp_path: Path, clic: Clic) -> None
     assert coded.returncode == 0 and coded.stdout == f"{run / 'candidates.csv'}\n"
     pack = tmp_path / "pack"
     packed = clic("pack", run / "candidates.csv", "--rate", "0.30", "--out", pack, "--codec", TOY)
-    assert packed.returncode == 0 and packed.stdout == f"{pack / '0.30'}\n"
-    assert clic("verify", pack / "0.30", "--images", photographs, "--rate", "0.3").returncode == 0
+    assert packed.returncode == 0 and packed.stdout == f"{pack / '0.3'}\n"
+    assert clic("verify", pack / "0.3", "--images", photographs, "--rate", "0.3").returncode == 0
 
 
 def test_select_keeps_the_type_of_points(photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -137,8 +137,8 @@ def test_one_run_at_a_time(photographs: Path, tmp_path: Path) -> None:
         submit(photographs, tmp_path / "out", PROFILE, RATES, TOY, "team")
 
 
-def test_rates_are_spelt_as_in_the_profile() -> None:
-    assert rate_names(["0.30", ".075", "3e-1", "1/8", "2"]) == ["0.30", ".075", "0.125", "2"]
+def test_each_rate_has_one_folder() -> None:
+    assert rate_names(["0.30", ".075", "3e-1", "1/8", "2"]) == ["0.3", "0.075", "0.125", "2"]
     with pytest.raises(ClicError, match="not a positive number"):
         rate_names(["fast"])
 

@@ -1,0 +1,127 @@
+"""Settings files: strict TOML into a frozen dataclass, where a file may extend another one.
+
+The dataclass says what is allowed. A field's type is `str`, `bool`, `Rate`, one of `Literal[...]`, `tuple[KIND, ...]`
+for a list of different entries, or `Annotated[int, Bounds(low=1)]` for a number; fields with a default may be left out.
+"""
+
+import math
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+from harness.errors import ClicError
+from harness.rates import Rate
+
+T = TypeVar("T")
+Find = Callable[[str, Path], Path]
+"""The file that a file means by `extends = NAME`, given NAME and the folder it lies in. Raises ClicError."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The smallest and the largest number that a setting may be; None where there is no limit."""
+
+    low: float | None = None
+    high: float | None = None
+
+    def hold(self, value: float) -> bool:
+        """Whether a number is within."""
+        low, high = (-math.inf if self.low is None else self.low), (math.inf if self.high is None else self.high)
+        return math.isfinite(value) and low <= value <= high
+
+    def __str__(self) -> str:
+        low = "" if self.low is None else f" from {self.low:g}"
+        return low + ("" if self.high is None else f" up to {self.high:g}")
+
+
+Positive = Annotated[int, Bounds(low=1)]
+
+
+def read_settings(kind: type[T], path: Path, find: Find, **given: Any) -> T:
+    """The settings in the TOML file at `path` as a `kind`; the fields in `given` do not come from the file.
+
+    A key that the file lacks comes from the file that it extends, then from the field's default. Raises ClicError,
+    one line that names the file, the key and what is allowed there, for anything else than such a file.
+    """
+    kinds = {name: hint for name, hint in get_type_hints(kind, include_extras=True).items() if name not in given}
+    defaults = {field.name for field in fields(kind) if field.default is not MISSING}  # type: ignore[arg-type]
+    table = _read(path, find, ())
+    for key in table:
+        if key not in kinds:
+            raise ClicError(f"{path}: unknown key {key!r}; allowed are extends, {', '.join(kinds)}")
+    for key, hint in kinds.items():
+        if key not in table and key not in defaults:
+            raise ClicError(f"{path}: key {key!r} is missing; add it as {_allowed(hint)}")
+    return kind(**{key: _checked(path, key, value, kinds[key]) for key, value in table.items()}, **given)
+
+
+def wrong(path: Path, key: str, value: Any, allowed: str) -> ClicError:
+    """The error for a key whose value is none of those allowed."""
+    return ClicError(f"{path}: key {key!r} is {value!r}; it must be {allowed}")
+
+
+def _read(path: Path, find: Find, below: tuple[Path, ...]) -> Mapping[str, Any]:
+    """The file's keys over those of the file that it extends; `below` are the files that led here."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ClicError(f"{path}: not a readable TOML file ({error}); mend or replace it") from error
+    if "extends" not in table:
+        return table
+    parent = table.pop("extends")
+    if not isinstance(parent, str):
+        raise wrong(path, "extends", parent, "a name, or a path ending in .toml")
+    parent_path = find(parent, path.parent)
+    if parent_path.resolve() in (known.resolve() for known in (*below, path)):
+        raise ClicError(f"{path}: extends {parent!r}, which extends it in turn; remove one of the two")
+    return {**_read(parent_path, find, (*below, path)), **table}
+
+
+def _checked(path: Path, key: str, value: Any, kind: Any) -> Any:
+    """The value as the dataclass holds it. Raises ClicError where it is not of its kind."""
+    try:
+        return _converted(value, kind)
+    except ClicError as error:
+        raise ClicError(f"{path}: key {key!r}: {error}") from error
+    except ValueError:
+        raise wrong(path, key, value, _allowed(kind)) from None
+
+
+def _converted(value: Any, kind: Any) -> Any:
+    """The value as a `kind`. Raises ValueError, or ClicError where that says more."""
+    if get_origin(kind) is tuple:
+        if not isinstance(value, list) or not value:
+            raise ValueError
+        entries = tuple(_converted(entry, get_args(kind)[0]) for entry in value)
+        if len(set(entries)) < len(entries):
+            raise ValueError
+        return entries
+    if get_origin(kind) is Literal:
+        right = isinstance(value, str) and value in get_args(kind)
+    elif get_origin(kind) is Annotated:
+        number, bounds = get_args(kind)
+        right = type(value) in ((int,) if number is int else (int, float)) and bounds.hold(value)
+    elif kind is Rate:
+        if isinstance(value, str):
+            return Rate.parse(value)
+        right = False
+    else:
+        right = type(value) is kind and value != ""
+    if not right:
+        raise ValueError
+    return value
+
+
+def _allowed(kind: Any) -> str:
+    """What a person may write for a `kind`."""
+    if get_origin(kind) is Literal:
+        return "one of " + ", ".join(f'"{choice}"' for choice in get_args(kind))
+    if get_origin(kind) is tuple:
+        return f"a list of different entries, each {_allowed(get_args(kind)[0])}"
+    if get_origin(kind) is Annotated:
+        number, bounds = get_args(kind)
+        return ("a whole number" if number is int else "a number") + str(bounds)
+    names = {str: "a text that is not empty", bool: "true or false", Rate: 'a rate in bits per pixel as "0.15"'}
+    return names[kind]
