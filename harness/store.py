@@ -8,14 +8,14 @@ committed stays. Not for network file systems, whose locks SQLite cannot trust.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.errors import ClicError
 from harness.locks import Holder
-from harness.records import TABLES, Candidate, Failure, Key, Record
+from harness.records import TABLES, Allocation, Candidate, Chosen, Failure, Key, Record
 from harness.streams import is_whole, read_stream, remove_others, write_stream
 from harness.tables import insert, read, schema
 
@@ -43,14 +43,18 @@ COLUMNS = (
 )
 _CLAIM = "CREATE TABLE claim (image TEXT, codec TEXT, point TEXT, holder TEXT, UNIQUE (image, codec, point))"
 _KEY = "image = ? AND codec = ? AND point = ?"
-_OF_A_SET = """
-    SELECT member.name, image.width, image.height, codec.name, candidate.point, candidate.bytes,
-        candidate.msssim_competition, candidate.msssim_paper, candidate.mse, candidate.encode_seconds,
-        image.sha256, candidate.stream_sha256, candidate.pixels_sha256, codec.sha256
-    FROM member JOIN image ON image.sha256 = member.image JOIN candidate ON candidate.image = member.image
-        JOIN codec ON codec.sha256 = candidate.codec JOIN json_each(codec.points) AS place
-    WHERE place.value = candidate.point AND member.image_set = ? AND candidate.codec = ?
-    ORDER BY member.rowid, place.key"""
+_ROW = """image.width, image.height, codec.name, candidate.point, candidate.bytes, candidate.msssim_competition,
+    candidate.msssim_paper, candidate.mse, candidate.encode_seconds, image.sha256, candidate.stream_sha256,
+    candidate.pixels_sha256, codec.sha256"""
+_JOINED = """candidate JOIN image ON image.sha256 = candidate.image JOIN codec ON codec.sha256 = candidate.codec"""
+_OF_A_SET = f"""
+    SELECT member.name, {_ROW} FROM {_JOINED} JOIN member ON member.image = candidate.image
+        JOIN json_each(codec.points) AS place ON place.value = candidate.point
+    WHERE member.image_set = ? AND candidate.codec = ? ORDER BY member.rowid, place.key"""
+_OF_AN_ALLOCATION = f"""
+    SELECT chosen.name, {_ROW} FROM {_JOINED} JOIN chosen ON chosen.image = candidate.image
+        AND chosen.codec = candidate.codec AND chosen.point = candidate.point
+    WHERE chosen.allocation = ? ORDER BY chosen.rowid"""
 
 R = TypeVar("R", bound=Record)
 
@@ -189,12 +193,22 @@ class Store:
 
     def candidates(self, image_set: str, codecs: Sequence[str]) -> "DataFrame":
         """A row for each image of a set under its name, and each candidate of it by these codecs (their hashes)."""
-        import pandas
-
         with self._explaining():
-            rows = [row for codec in codecs for row in self._database.execute(_OF_A_SET, (image_set, codec)).fetchall()]
-        numbers = ("msssim_competition", "msssim_paper", "mse", "encode_seconds")
-        return pandas.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(numbers, float))
+            found = [self._database.execute(_OF_A_SET, (image_set, codec)).fetchall() for codec in codecs]
+        return _table([row for rows in found for row in rows])
+
+    def allocate(self, allocation: Allocation, keys: Mapping[str, Key]) -> int:
+        """Write an allocation and what it has for each name; returns its id."""
+        with self._transaction():
+            number = insert(self._database, allocation)
+            for name, key in keys.items():
+                insert(self._database, Chosen(number, name, *key))
+        return number
+
+    def chosen(self, allocation: int) -> "DataFrame":
+        """A row for each image of an allocation, under its name, as `candidates` has them."""
+        with self._explaining():
+            return _table(self._database.execute(_OF_AN_ALLOCATION, (allocation,)).fetchall())
 
     def _writer(self) -> Holder:
         if self._holder is None:
@@ -279,3 +293,10 @@ class Store:
             f"{path}: cannot be written ({reason}); make room or choose another --out, and run the same command again: "
             "what was recorded is kept"
         )
+
+
+def _table(rows: list[tuple[Any, ...]]) -> "DataFrame":
+    import pandas
+
+    numbers = ("msssim_competition", "msssim_paper", "mse", "encode_seconds")
+    return pandas.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(numbers, float))

@@ -13,12 +13,15 @@ import decoder
 from decoder.container import pack
 from decoder.image import decode_image
 from decoder.model import load_model, shipped_models
-from harness.codecs.protocol import Encoding
+from harness.codecs.protocol import Encoding, Submittable
+from harness.codecs.registry import shown_name
+from harness.errors import ClicError
 from submission.encoder import Analysed, EncoderNetworks, analyse, encode_latent
 from submission.networks import transforms
 from submission.weights import find_weights
 
 DECODER = Path(decoder.__file__).parent
+MODELS = {"3d": 0, "checkerboard": 1}  # the number of the model that was trained with each context
 POINTS = 19  # operating points, evenly spaced over the gains
 DECODE_SCRIPT = """#!/usr/bin/env python3
 import os
@@ -33,16 +36,21 @@ if __name__ == "__main__":
 """
 
 
-class LearnedCodec:
-    """Hyperprior and context codec; a point's name is its gain in sixteenths of a level."""
+class LearnedCodec(Submittable):
+    """Hyperprior and context codec; a point's name is its gain in sixteenths of a level.
 
-    def __init__(self, name: str, number: int) -> None:
+    `context` is "3d", or "checkerboard", which decodes faster at a little more rate. Raises ClicError for another.
+    """
+
+    def __init__(self, context: str = "3d") -> None:
+        if context not in MODELS:
+            raise ClicError(f"codec 'clic': no context {context!r}; choose one of {', '.join(MODELS)}")
         torch.set_num_threads(1)
-        self.name, self.number = name, number
-        self.weights = find_weights(shipped_models()[number].stem)
-        self.models = {number: load_model(self.weights.decoder.read_bytes())}
-        self.networks = EncoderNetworks(self.models[number].architecture, self.weights.encoder_arrays())
-        self._last: tuple[np.ndarray, Analysed] | None = None
+        self.number = MODELS[context]
+        self.name = shown_name("clic", {"context": context}, {"context": "3d"})
+        self.weights = find_weights(shipped_models()[self.number].stem)
+        self.models = {self.number: load_model(self.weights.decoder.read_bytes())}
+        self.networks = EncoderNetworks(self.models[self.number].architecture, self.weights.encoder_arrays())
 
     def config(self) -> Mapping[str, Any]:
         """Hashes of the weights and of the code that decides bytes and pixels."""
@@ -60,14 +68,13 @@ class LearnedCodec:
         top = self.models[self.number].gains - 1
         return [str(round(top * i / (POINTS - 1))) for i in range(POINTS)]
 
-    def encode(self, pixels: np.ndarray, point: str) -> Encoding:
-        """Stream and reconstruction. The analysis of the last image is kept for its next point."""
-        if self._last is None or self._last[0] is not pixels:
-            self._last = (pixels, analyse(self.networks, pixels))
-        stream, reconstruction = encode_latent(
-            self.networks, self.models[self.number], self._last[1], int(point), self.number
-        )
-        return Encoding(stream, reconstruction)
+    def prepare(self, pixels: np.ndarray) -> Analysed:
+        """The analysis of an image: its latent before any gain."""
+        return analyse(self.networks, pixels)
+
+    def encode(self, prepared: Analysed, point: str) -> Encoding:
+        """Stream and reconstruction of an analysed image."""
+        return Encoding(*encode_latent(self.networks, self.models[self.number], prepared, int(point), self.number))
 
     def decode(self, stream: bytes) -> np.ndarray:
         """Pixels of a stream. Raises decoder.errors.BitstreamError."""
@@ -84,13 +91,3 @@ class LearnedCodec:
         files["decoder/profile.json"] = json.dumps({"data_file": data_file, "payload": payload}).encode()
         files["decode"] = DECODE_SCRIPT.encode()
         return files
-
-
-def open_codec() -> LearnedCodec:
-    """The codec with the 3-D context."""
-    return LearnedCodec("clic", 0)
-
-
-def open_checkerboard() -> LearnedCodec:
-    """The codec with the checkerboard context: decodes faster, at a little more rate."""
-    return LearnedCodec("clic-checkerboard", 1)

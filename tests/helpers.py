@@ -5,9 +5,19 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from PIL import Image
+
+from harness.codecs.registry import open_codec
+from harness.images import list_images
+from harness.store import open_store
+from harness.sweep.local import LocalProcesses
+from harness.sweep.originals import identify
+from harness.sweep.plan import Plan, describe
+from harness.sweep.run import sweep
 
 TESTS = Path(__file__).parent
 TOY = "toy_codec:ToyCodec"
@@ -32,6 +42,15 @@ def marked(color: tuple[int, int, int], width: int = 180, height: int = 170) -> 
     image = photograph(99, width, height)
     image.putpixel((0, 0), color)
     return image
+
+
+def swept(folder: Path, codec: str, out: Path, **options: Any) -> pd.DataFrame:
+    """The candidates of a folder of photographs by a codec, from the store in `out` after a sweep."""
+    workers, progress = options.pop("workers", None), options.pop("progress", None)
+    with open_store(out) as store:
+        originals = identify(list_images(folder), store, **options)
+        plan = Plan(originals, describe(open_codec(codec), codec))
+        return sweep(plan, store, LocalProcesses(workers), options.get("rehash", False), progress)
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:

@@ -19,7 +19,7 @@ from PIL import Image
 from harness.challenge.archive import data_file_bytes, write_zip
 from harness.challenge.profiles import Profile
 from harness.challenge.sandbox import run_decoder
-from harness.codecs.protocol import Codec, Encoding
+from harness.codecs.protocol import Encoding, Submittable
 from harness.errors import ClicError
 from harness.images import SourceImage, load_rgb
 from harness.progress import Progress, log
@@ -53,6 +53,10 @@ class Format:
     def points(self) -> Sequence[str]:
         """Qualities from the lowest rate to the highest."""
         return [str(quality) for quality in range(0, 100, 3)]
+
+    def prepare(self, pixels: np.ndarray) -> np.ndarray:
+        """The pixels themselves, uint8 (H, W, 3)."""
+        return pixels
 
     def encode(self, pixels: np.ndarray, point: str) -> Encoding:
         """Code `pixels`, uint8 (H, W, 3), at one quality."""
@@ -116,7 +120,7 @@ class Measured:
 
 def bench_decode(
     images: Sequence[SourceImage],
-    codecs: Sequence[Codec],
+    codecs: Sequence[Submittable],
     profile: Profile,
     rate: float,
     progress: Progress | None = None,
@@ -127,7 +131,7 @@ def bench_decode(
     decoder fails.
     """
     processes = min(profile.cpus, os.cpu_count() or 1)
-    coders: list[Codec | Format] = [*codecs, *_installed()]
+    coders: list[Submittable | Format] = [*codecs, *_installed()]
     coded: list[dict[str, bytes]] = [{} for _ in coders]
     done, total = 0, sum(source.pixels for source in images)
     for source in images:
@@ -186,14 +190,14 @@ def _installed() -> list[Format]:
     return found
 
 
-def _nearest(coder: Codec | Format, pixels: np.ndarray, wanted: float) -> bytes:
+def _nearest(coder: Submittable | Format, pixels: np.ndarray, wanted: float) -> bytes:
     """The stream whose size is nearest to `wanted` bytes, by bisection over the points, which rise in rate."""
     points = list(coder.points())
     low, high = 0, len(points) - 1
-    best = b""
+    best, prepared = b"", coder.prepare(pixels)
     while low <= high:
         middle = (low + high) // 2
-        stream = coder.encode(pixels, points[middle]).stream
+        stream = coder.encode(prepared, points[middle]).stream
         if not best or abs(len(stream) - wanted) < abs(len(best) - wanted):
             best = stream
         if len(stream) < wanted:
@@ -203,7 +207,7 @@ def _nearest(coder: Codec | Format, pixels: np.ndarray, wanted: float) -> bytes:
     return best
 
 
-def _decode_packed(codec: Codec, streams: Mapping[str, bytes], folder: Path, profile: Profile) -> _Decoded:
+def _decode_packed(codec: Submittable, streams: Mapping[str, bytes], folder: Path, profile: Profile) -> _Decoded:
     """The whole set by the codec's decoder.zip. Raises ClicError where that fails."""
     decoder_zip, data_file = folder / "decoder.zip", folder / profile.data_file
     write_zip(decoder_zip, codec.decoder_files(profile.data_file, profile.payload))

@@ -1,20 +1,21 @@
-"""What the harness knows of a codec: this protocol, and nothing else.
+"""What the harness knows of a codec: `Codec`, and `Submittable` for those that can be sent to the challenge.
 
-A codec is any object with the attributes below, made by a function without arguments that an installed
-package names in the entry-point group `clic.codecs`. `clic submit --codec NAME` finds it there; a function
-that is not installed as an entry point is named by `--codec package.module:function`.
+A codec has operating points, each a rate and quality of its own. An image is prepared once, then coded at each point:
+what `prepare` returns is whatever the points share, and `encode` may rely on nothing else, so that images and points
+can be coded in any order and in any process. All settings that decide bytes are fixed when a codec is opened
+(harness/codecs/registry.py), which makes a codec with other settings another codec. A class need not inherit from
+these: one with the same methods does, and then `prepare` may be left out, too.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from harness.errors import ClicError
-
-GROUP = "clic.codecs"
+from harness.files import sha256
 
 
 @dataclass(frozen=True)
@@ -25,28 +26,49 @@ class Encoding:
     pixels: np.ndarray | None = None
 
 
-class Codec(Protocol):
-    """A codec with operating points, and the decoder archive that goes to the challenge with it."""
+class Codec(ABC):
+    """A codec and all settings that decide its bytes.
+
+    `name` is what people see; it ends in the settings that are not the default, as `shown_name` of the registry
+    spells them: "clic,context=checkerboard".
+    """
 
     name: str
 
+    @abstractmethod
     def config(self) -> Mapping[str, Any]:
-        """A JSON-serialisable description that changes whenever a stream's bytes or pixels may change."""
+        """A JSON-serialisable description that changes whenever a stream's bytes or pixels may change.
 
+        Where it says under "codec" what opens the codec, `open_codec(codec.config())` makes an equal one.
+        """
+
+    @abstractmethod
     def points(self) -> Sequence[str]:
         """Names of the operating points, from the lowest rate to the highest."""
 
-    def encode(self, pixels: np.ndarray, point: str) -> Encoding:
-        """Code `pixels`, uint8 (H, W, 3), at one operating point."""
+    def prepare(self, pixels: np.ndarray) -> Any:
+        """What all points of one image share, of its pixels, uint8 (H, W, 3); by default the pixels themselves."""
+        return pixels
 
+    @abstractmethod
+    def encode(self, prepared: Any, point: str) -> Encoding:
+        """Code what `prepare` returned at one operating point."""
+
+    @abstractmethod
     def decode(self, stream: bytes) -> np.ndarray:
         """The uint8 (H, W, 3) pixels of a stream."""
 
+
+class Submittable(Codec):
+    """A codec that brings its own decoder for the challenge."""
+
+    @abstractmethod
     def pack(self, streams: Mapping[str, bytes]) -> bytes:
         """The data file's payload: all streams with their image names (without ending)."""
 
+    @abstractmethod
     def decoder_files(self, data_file: str, payload: str) -> Mapping[str, bytes]:
-        """The members of decoder.zip, among them `decode`, by path.
+        """The members of decoder.zip, among them `decode`, by path; whatever is coded, they are the same.
 
         `data_file` is the uploaded file's name as the challenge's profile has it. Where that file is a zip,
         `payload` is the name of its only member, which holds what `pack` returned; otherwise `payload` equals
@@ -54,26 +76,7 @@ class Codec(Protocol):
         """
 
 
-def codec_names() -> list[str]:
-    """Names of the installed codecs."""
-    return sorted({entry.name for entry in entry_points(group=GROUP)})
-
-
-def load_codec(name: str) -> Codec:
-    """The installed codec of that name, or what `package.module:function` makes.
-
-    Raises ClicError where there is none or its code cannot be imported.
-    """
-    candidates = [EntryPoint(name, name, GROUP)] if ":" in name else entry_points(group=GROUP)
-    for entry in candidates:
-        if entry.name == name:
-            try:
-                make: Callable[[], Codec] = entry.load()
-            except (ImportError, AttributeError) as error:
-                raise ClicError(
-                    f"codec {name!r} cannot be loaded ({type(error).__name__}: {error}); "
-                    "is its package installed and on the path?"
-                ) from error
-            return make()
-    known = ", ".join(codec_names()) or "none"
-    raise ClicError(f"codec {name!r} is not installed (installed: {known}); see 'Bring your own codec' in README.md")
+def codec_sha256(codec: Codec) -> str:
+    """Hex SHA-256 of the codec's name and configuration, as canonical JSON."""
+    described = {"name": codec.name, "config": codec.config()}
+    return sha256(json.dumps(described, sort_keys=True, separators=(",", ":")).encode())

@@ -25,7 +25,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--codec",
         metavar="NAME",
         action="append",
-        help="one of 'clic codecs', or package.module:function; may be given again; default: clic",
+        help="one of 'clic codecs', or module:attribute; settings as ,key=value; may be given again; default: clic",
     )
     parser.add_argument("--csv", metavar="FILE", type=Path, help="write the figures there too")
     shared.add_profile(parser)
@@ -41,13 +41,13 @@ def run(options: Namespace) -> int:
 
     from harness.bench.decode import bench_decode
     from harness.challenge.profiles import load_profile
-    from harness.codecs.protocol import load_codec
+    from harness.codecs.registry import open_submittable
     from harness.files import write_atomic
     from harness.images import list_images
     from harness.photographs import write_photographs
     from harness.progress import bar
 
-    profile, codecs = load_profile(options.profile), [load_codec(name) for name in options.codec or ["clic"]]
+    profile, codecs = load_profile(options.profile), [open_submittable(name) for name in options.codec or ["clic"]]
     with TemporaryDirectory() as folder, bar("encode") as progress:
         if not options.images:
             options.images = Path(folder)

@@ -11,7 +11,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Print a name a line."""
-    from harness.codecs.protocol import codec_names
+    from harness.codecs.registry import codec_names
 
     for name in codec_names():
         print(name)

@@ -1,4 +1,4 @@
-"""`clic encode`: every image at every operating point, into `candidates.csv` and streams."""
+"""`clic encode`: every image at every operating point, into the store of a run, with `candidates.csv` for people."""
 
 from argparse import ArgumentParser, Namespace
 
@@ -12,18 +12,28 @@ def add_arguments(parser: ArgumentParser) -> None:
     shared.add_images_and_out(parser)
     shared.add_codec(parser)
     shared.add_workers(parser)
+    shared.add_rehash(parser)
 
 
 def run(options: Namespace) -> int:
     """Sweep, and print where the table is."""
+    from harness.codecs.registry import open_codec
     from harness.images import left_out, list_images
     from harness.progress import bar, log
-    from harness.sweep.local import exclusive, sweep
+    from harness.store import open_store
+    from harness.sweep.local import LocalProcesses
+    from harness.sweep.originals import identify
+    from harness.sweep.plan import Plan, describe
+    from harness.sweep.run import sweep
 
     images = list_images(options.images)
     if rest := left_out(options.images):
         log(f"{options.images}: not read: {rest}")
-    with exclusive(options.out), bar("sweep") as progress:
-        sweep(images, options.codec, options.out, options.workers, progress)
+    codec = describe(open_codec(options.codec), options.codec)
+    with open_store(options.out) as store:
+        with bar("read") as progress:
+            plan = Plan(identify(images, store, options.rehash, progress), codec)
+        with bar("sweep") as progress:
+            sweep(plan, store, LocalProcesses(options.workers), options.rehash, progress)
     print(options.out / "candidates.csv")
     return 0

@@ -32,8 +32,22 @@ def add_codec(parser: ArgumentParser) -> None:
         "--codec",
         metavar="NAME",
         default="clic",
-        help="one of 'clic codecs', or package.module:function; default: clic",
+        help="one of 'clic codecs', or module:attribute; settings follow as ,key=value; default: clic",
     )
+
+
+def add_rehash(parser: ArgumentParser) -> None:
+    """Whether to trust what the disk says of files."""
+    parser.add_argument(
+        "--rehash",
+        action="store_true",
+        help="read all photographs and streams again, also where size and time of change say that they are the same",
+    )
+
+
+def add_candidates(parser: ArgumentParser, what: str) -> None:
+    """Candidates, from a table or a run."""
+    parser.add_argument("candidates", metavar="CANDIDATES", type=Path, help=what)
 
 
 def add_objective(parser: ArgumentParser) -> None:

@@ -9,38 +9,44 @@ HELP = "select and write decoder.zip and data file to DIR/RATE"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """The table of candidates, the rate, and the rules."""
-    parser.add_argument("candidates", metavar="CANDIDATES.csv", type=Path, help="with its streams beside it")
+    """The candidates, the rate, and the rules."""
+    shared.add_candidates(parser, "folder of a run, or a candidates.csv beside its streams")
+    parser.add_argument("--codec", metavar="NAME", help="whose candidates; default: the only codec that there is")
     parser.add_argument("--rate", metavar="BPP", required=True, help="bits per pixel of the whole set")
     parser.add_argument("--out", metavar="DIR", type=Path, required=True)
-    parser.add_argument("--codec", metavar="NAME", help="default: the one that the table names")
     shared.add_profile(parser)
     shared.add_objective(parser)
 
 
 def run(options: Namespace) -> int:
-    """Pack, and print the submission's folder. Raises ClicError."""
-    from harness.challenge.profiles import load_profile
-    from harness.challenge.submit import pack, rate_names
-    from harness.codecs.protocol import load_codec
+    """Pack, and print the submission's folder; 1 where the set cannot reach the rate. Raises ClicError."""
+    from harness.challenge.pack import RateUnreachable, pack, set_pixels
+    from harness.challenge.profiles import Target, load_profile
+    from harness.codecs.registry import open_submittable
     from harness.errors import ClicError
+    from harness.locks import exclusive
     from harness.progress import log
-    from harness.sweep.local import COLUMNS, exclusive
-    from harness.sweep.table import read_candidates
+    from harness.rates import Rate
+    from harness.store import COLUMNS
+    from harness.sweep.table import find_codec, read_candidates
 
-    candidates = read_candidates(options.candidates)
-    missing = [name for name in COLUMNS if name not in candidates]
-    if missing or candidates.empty:
+    path, rate = options.candidates, Rate.parse(options.rate)
+    table = read_candidates(path)
+    missing = [name for name in COLUMNS if name not in table]
+    if missing or table.empty:
         lacking = f"no column {', '.join(missing)}" if missing else "no rows"
-        raise ClicError(f"{options.candidates}: {lacking}; give a candidates.csv as 'clic encode' writes it")
-    profile = load_profile(options.profile)
-    codec = load_codec(options.codec or candidates["codec"].iloc[0])
-    [rate] = rate_names([options.rate])
-    folder = options.out / rate
+        raise ClicError(f"{path}: {lacking}; give a candidates.csv as 'clic encode' writes it, or the folder of a run")
+    candidates, spec = find_codec(table, path, options.codec)
+    target = Target(load_profile(options.profile), rate, set_pixels(candidates))
+    run_folder = path if path.is_dir() else path.parent
     with exclusive(options.out):
-        packed = pack(
-            candidates, codec, options.candidates.parent / "streams", profile, rate, folder, options.objective
-        )
-    log(f"{rate}: {packed.bytes} of {packed.budget} bytes, {options.objective} {packed.score:.6f}")
-    print(folder)
+        try:
+            packed = pack(candidates, open_submittable(spec), run_folder, target, options.objective)
+        except RateUnreachable as error:
+            log(str(error))
+            return 1
+        packed.write(options.out / str(rate))
+    selection = packed.selection
+    log(f"{rate}: {selection.bytes} of {selection.budget} bytes, {selection.objective} {selection.score:.6f}")
+    print(options.out / str(rate))
     return 0

@@ -1,7 +1,6 @@
 """`clic select`: one operating point per image, so that the set scores best within a budget."""
 
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.commands import options as shared
@@ -14,7 +13,8 @@ HELP = "choose one operating point per image, best within a budget"
 
 def add_arguments(parser: ArgumentParser) -> None:
     """The table of candidates, the budget, what is best, and what else must be kept to."""
-    parser.add_argument("candidates", metavar="CANDIDATES", type=Path, help="a .csv or .parquet file")
+    shared.add_candidates(parser, "folder of a run, or a .csv or .parquet file")
+    parser.add_argument("--codec", metavar="NAME", help="whose candidates; default: those of all codecs that there are")
     budget = parser.add_mutually_exclusive_group(required=True)
     budget.add_argument("--budget", metavar="BYTES", type=int)
     budget.add_argument(
@@ -46,9 +46,15 @@ def run(options: Namespace) -> int:
     from harness.scores.objectives import objective
     from harness.selection.exact import Constraints, select_sets, select_within
     from harness.selection.table import IMAGE_SET, SECONDS, read_table
+    from harness.sweep.table import find_codec, read_run
 
     goal = objective(options.objective)
-    candidates = read_table(options.candidates, goal, [IMAGE_SET, SECONDS])
+    if options.candidates.is_dir():
+        candidates = read_run(options.candidates)
+    else:
+        candidates = read_table(options.candidates, goal, [IMAGE_SET, SECONDS])
+    if options.codec:
+        candidates, _ = find_codec(candidates, options.candidates, options.codec)
     limits = Constraints(
         margin=options.margin,
         cap=options.cap,

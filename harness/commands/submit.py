@@ -24,32 +24,26 @@ def add_run_arguments(parser: ArgumentParser) -> None:
     shared.add_objective(parser)
     shared.add_workers(parser)
     shared.add_time_limit(parser)
+    shared.add_rehash(parser)
 
 
 def run(options: Namespace) -> int:
     """Submit, then write the report by the command of that name; 1 where a rate would be rejected."""
     from harness.challenge.profiles import load_profile
-    from harness.challenge.submit import submit
+    from harness.challenge.submit import Request, submit
     from harness.cli import run_command
     from harness.images import left_out, require_folder
     from harness.progress import counted, log
+    from harness.rates import Rate
 
     profile = load_profile(options.profile)
+    rates = [Rate.parse(rate) for rate in options.rates] if options.rates else profile.rates
     require_folder(options.images, "a folder of photographs")
     if rest := left_out(options.images):
         log(f"{options.images}: not read: {rest}")
-    result = submit(
-        options.images,
-        options.out,
-        profile,
-        options.rates or profile.rates,
-        options.codec,
-        options.team,
-        options.objective,
-        options.time_limit,
-        options.workers,
-    )
-    if result.passed:
+    request = Request(options.codec, profile, rates, options.objective, options.team, options.time_limit)
+    result = submit(options.images, options.out, request, options.workers, options.rehash)
+    if (options.out / "leaderboard.csv").exists():
         run_command(["report", str(options.out), "--images", str(options.images)])
     for rate, findings in result.rejected.items():
         log(f"{rate}: would be rejected, {counted(len(findings), 'finding')} (above and in {options.out / 'run.json'})")

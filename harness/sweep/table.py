@@ -1,24 +1,97 @@
-"""Reading a table of candidates back."""
+"""Tables of candidates: written for people, and read back from a table or from the store of a run."""
 
 from pathlib import Path
 
 import pandas as pd
 
 from harness.errors import ClicError
-from harness.sweep.local import COLUMNS, READERS
+from harness.files import write_atomic
+from harness.records import CodecConfig, Sweep
+from harness.store import COLUMNS, DATABASE, Store, open_store
+
+_INTEGERS = ("width", "height", "bytes")
+_FLOATS = ("msssim_competition", "msssim_paper", "mse", "encode_seconds")
 
 
-def read_candidates(path: Path, typed_points: bool = False) -> pd.DataFrame:
-    """A table of candidates; points are text unless `typed_points`, where a column of numbers is numeric.
+def export_candidates(store: Store, image_set: str) -> None:
+    """Write candidates.csv: the rows of a set's images by every codec that was swept over it, as it was swept last."""
+    digests = {codec.name: codec.sha256 for codec in _swept(store, image_set)}
+    table = store.candidates(image_set, list(digests.values()))
+    write_atomic(store.folder / "candidates.csv", table.to_csv(index=False, lineterminator="\n").encode())
 
-    Raises ClicError for a missing or unreadable file.
+
+def read_candidates(path: Path) -> pd.DataFrame:
+    """The candidates in a table with all of its columns, or of a run as `read_run` has them.
+
+    They may be of several codecs. Raises ClicError for what cannot be read.
     """
-    text = [name for name in COLUMNS if name not in READERS and not (typed_points and name == "point")]
-    missing = {name: ["", "nan"] for name in READERS if READERS[name] is float}
+    return read_run(path) if path.is_dir() else _of_csv(path)
+
+
+def read_run(folder: Path) -> pd.DataFrame:
+    """The candidates of the set that was swept last in a run's folder; points are numbers if all of them are.
+
+    Raises ClicError for a folder where nothing was coded.
+    """
+    with open_store(folder, write=False) as store:
+        runs = store.rows(Sweep)
+        if not runs:
+            raise ClicError(f"{folder}: nothing was coded here; run 'clic encode' first")
+        digests = {codec.name: codec.sha256 for codec in _swept(store, runs[-1].image_set)}
+        table = store.candidates(runs[-1].image_set, list(digests.values()))
+    try:
+        return table.assign(point=pd.to_numeric(table["point"]))
+    except ValueError:
+        return table
+
+
+def find_codec(table: pd.DataFrame, path: Path, wanted: str | None) -> tuple[pd.DataFrame, str]:
+    """The rows of one codec of a table from `path`, and what opens it.
+
+    `wanted` is its name, or what opened it; it may be left out where there is only one. Raises ClicError where it has
+    to be named, or is not there.
+    """
+    if "codec" not in table:
+        return table, wanted or ""
+    opened_by = _specs(path if path.is_dir() else path.parent)
+    digests = table.get("codec_sha256", table["codec"])
+    codecs = {digest: (name, opened_by.get(digest, name)) for digest, name in zip(digests, table["codec"], strict=True)}
+    found = [digest for digest, known in codecs.items() if wanted is None or wanted in known]
+    names = ", ".join(dict.fromkeys(name for name, _ in codecs.values())) or "none"
+    if wanted is None and len(codecs) > 1:
+        raise ClicError(f"{path}: candidates of several codecs; name one of them with --codec: {names}")
+    if not found:
+        if len(codecs) == 1 and not opened_by:  # a table alone cannot say what opens its codec
+            return table, wanted or ""
+        raise ClicError(f"{path}: no candidates of codec {wanted!r}; there are those of {names}")
+    return table[digests == found[-1]].reset_index(drop=True), codecs[found[-1]][1]
+
+
+def _specs(folder: Path) -> dict[str, str]:
+    """What opens each codec of a run, by its hash; nothing where there is no store."""
+    if not (folder / DATABASE).exists():
+        return {}
+    with open_store(folder, write=False) as store:
+        return {codec.sha256: codec.spec for codec in store.rows(CodecConfig)}
+
+
+def _swept(store: Store, image_set: str) -> list[CodecConfig]:
+    """The codecs that were swept over a set, in order of time."""
+    found = []
+    for run in store.rows(Sweep, image_set=image_set):
+        found += store.rows(CodecConfig, sha256=run.codec)
+    return found
+
+
+def _of_csv(path: Path) -> pd.DataFrame:
+    text = [name for name in COLUMNS if name not in (*_INTEGERS, *_FLOATS)]
+    missing = {name: ["", "nan"] for name in _FLOATS}
     try:
         # An image may be called 007 or nan: nothing but numbers can be missing.
         return pd.read_csv(
             path, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values=missing, float_precision="round_trip"
         )
     except (OSError, ValueError) as error:
-        raise ClicError(f"{path}: no table of candidates ({error}); give a candidates.csv") from error
+        raise ClicError(
+            f"{path}: no table of candidates ({error}); give a candidates.csv, or the folder of a run"
+        ) from error

@@ -17,7 +17,7 @@ from decoder.context import ContextModel, Step
 from decoder.image import decode_latent
 from decoder.model import Model
 from harness.images import load_rgb
-from submission.codec import open_codec
+from submission.codec import LearnedCodec
 from submission.encoder import analyse, encode_latent
 from submission.evidence.printed import figures, wide_console
 
@@ -40,7 +40,7 @@ def main() -> int:
     parser.add_argument("photograph", type=Path)
     parser.add_argument("--gain", type=int, default=80, help="in sixteenths of a level, default: 80")
     options = parser.parse_args()
-    codec = open_codec()
+    codec = LearnedCodec()
     model = codec.models[codec.number]
     pixels = load_rgb(options.photograph)
     analysed = analyse(codec.networks, pixels)

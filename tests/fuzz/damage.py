@@ -14,10 +14,10 @@ from skimage import data_dir
 from decoder.bitstream import MAX_PIXELS, MAX_SIDE, Header, Stream, least_words, read_header, read_stream, write_stream
 from decoder.container import pack
 from decoder.image import decode_latent
-from decoder.model import Model, shipped_models
+from decoder.model import Model
 from decoder.rans import MAX_LANES, encode, plausible
 from harness.images import load_rgb
-from submission.codec import LearnedCodec
+from submission.codec import MODELS, LearnedCodec
 from submission.encoder import analyse, encode_latent
 
 MAX_NUMBER = (1 << 35) - 1  # that the format can say
@@ -65,7 +65,9 @@ def photographs(codec: LearnedCodec, crops: Sequence[tuple[str, int, int, int, i
     """Streams of crops of real photographs."""
     top = codec.models[codec.number].gains - 1
     return [
-        codec.encode(load_rgb(Path(data_dir) / name)[y : y + h, x : x + w], str(round(top * gain))).stream
+        codec.encode(
+            codec.prepare(load_rgb(Path(data_dir) / name)[y : y + h, x : x + w]), str(round(top * gain))
+        ).stream
         for name, y, x, h, w, gain in crops
     ]
 
@@ -94,7 +96,7 @@ def huge(model: Model, number: int) -> list[bytes]:
 
 def shipped_codecs() -> list[LearnedCodec]:
     """A codec for each weights file that is shipped, whichever these are."""
-    return [LearnedCodec(path.stem.partition("-")[2], number) for number, path in shipped_models().items()]
+    return [LearnedCodec(context) for context in MODELS]
 
 
 def corpus_of(good: Sequence[bytes], models: dict[int, Model]) -> Corpus:

@@ -26,7 +26,7 @@ from decoder.bitstream import read_stream
 from decoder.image import StreamSource
 from decoder.latent import walk
 from decoder.model import Model
-from submission.codec import open_checkerboard, open_codec
+from submission.codec import MODELS, LearnedCodec
 from submission.training.recipe import Recipe, read_recipe
 from submission.training.start import load_start
 from submission.training.trainer import Trainer
@@ -57,12 +57,13 @@ def symbols(model: Model, stream: bytes) -> dict[str, str]:
 
 def streams() -> Iterator[tuple[dict[str, Any], bytes, np.ndarray]]:
     """Row, stream and pixels of each photograph at each gain with both shipped models."""
-    for codec in (open_codec(), open_checkerboard()):
+    for codec in map(LearnedCodec, MODELS):
         for name, (top, left, height, width) in CROPS.items():
             with Image.open(Path(data_dir) / name) as image:
                 pixels = np.asarray(image.convert("RGB"))[top : top + height, left : left + width]
+            prepared = codec.prepare(pixels)
             for gain in GAINS:
-                encoding = codec.encode(pixels, str(gain))
+                encoding = codec.encode(prepared, str(gain))
                 row = {
                     "stream": f"{codec.number}-{Path(name).stem}-{gain}",
                     "model": codec.number,

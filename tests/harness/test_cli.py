@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from helpers import TOY, photograph
+from helpers import SIZES, TOY, photograph, swept
 
 from harness.cli import main
 from harness.errors import ClicError
 from harness.images import list_images
-from harness.sweep.local import exclusive, sweep
+from harness.locks import exclusive
 
 Clic = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -32,6 +32,7 @@ def test_from_photographs_to_leaderboard(photographs: Path, tmp_path: Path, clic
         "leaderboard.csv",
         "leaderboard.md",
         "report.html",
+        "results.sqlite",
         "run.json",
         "scores.csv",
         "streams",
@@ -73,7 +74,7 @@ def test_steps_one_by_one(photographs: Path, tmp_path: Path, clic: Clic) -> None
 
 
 def test_select_keeps_the_type_of_points(photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    sweep(list_images(photographs), TOY, tmp_path / "run")
+    swept(photographs, TOY, tmp_path / "run")
     table = tmp_path / "run/candidates.csv"
     assert main(["select", str(table), "--budget", "6000", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
@@ -92,10 +93,13 @@ def test_select_keeps_the_type_of_points(photographs: Path, tmp_path: Path, caps
 
 def test_user_errors_are_one_line(photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run, missing = tmp_path / "run", tmp_path / "no\nsuch"
-    sweep(list_images(photographs), TOY, run)
+    swept(photographs, TOY, run)
     table = str(run / "candidates.csv")
     half = tmp_path / "half.csv"
     pd.read_csv(table).drop(columns="codec_sha256").to_csv(half, index=False)
+    old = tmp_path / "old"
+    old.mkdir()
+    (old / "candidates.csv").touch()
     codec = ["--codec", TOY]
     out = ["--out", str(tmp_path / "out")]
     wrong: dict[str, list[str]] = {
@@ -105,7 +109,24 @@ def test_user_errors_are_one_line(photographs: Path, tmp_path: Path, capsys: pyt
         "codec 'no_such:f' cannot be loaded": ["encode", str(photographs), *out, "--codec", "no_such:f"],
         "profile 'clic1999'": ["submit", str(photographs), *out, *codec, "--profile", "clic1999"],
         "rate 'fast'": ["submit", str(photographs), *out, *codec, "--rates", "fast"],
-        "rate 0.075: the smallest data file": ["submit", str(photographs), *out, *codec, "--rates", "0.075"],
+        "codec 'toy_codec:ToyCodec,speed=3': no setting 'speed'": [
+            "encode",
+            str(photographs),
+            *out,
+            "--codec",
+            TOY + ",speed=3",
+        ],
+        "old: holds a run of version 0.1.0": ["submit", str(photographs), "--out", str(old), *codec],
+        "old: holds a run of version 0.1.0 (": ["select", str(old), "--budget", "100"],
+        "no results.sqlite; give the folder of a run": ["select", str(photographs), "--budget", "100"],
+        "no candidates of codec 'webp'; there are those of toy": [
+            "select",
+            str(run),
+            "--budget",
+            "9",
+            "--codec",
+            "webp",
+        ],
         "the budget is 100": ["select", table, "--budget", "100"],
         "no\\nsuch: no table of candidates": ["select", str(missing), "--budget", "100"],
         "no column codec_sha256": ["pack", str(half), "--rate", "1", *out, *codec],
@@ -120,9 +141,46 @@ def test_user_errors_are_one_line(photographs: Path, tmp_path: Path, capsys: pyt
         assert line.startswith("clic: ") and expected in line and captured.out == ""
 
 
+def test_a_rate_out_of_reach_is_a_finding(photographs: Path, tmp_path: Path, clic: Clic) -> None:
+    out = tmp_path / "out"
+    done = clic("submit", photographs, "--out", out, "--codec", TOY, "--rates", "0.075,0.5", "--team", "Us")
+    assert done.returncode == 1 and "rate 0.075: the smallest data file" in done.stderr
+    assert "0.075: would be rejected, 1 finding " in done.stderr and "0.5 bpp" in done.stdout
+    assert (out / "0.5/decoder.zip").exists() and not (out / "0.075").exists()
+    assert "0.075 bpp did not pass" in " ".join((out / "report.html").read_text().split())
+    packed = clic("pack", out, "--rate", "0.075", "--out", tmp_path / "pack")
+    assert packed.returncode == 1 and "rate 0.075: the smallest" in packed.stderr and not packed.stdout
+
+
+def test_two_codecs_in_one_folder(
+    photographs: Path, tmp_path: Path, clic: Clic, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each keeps its rows, and can be selected, packed and submitted from there."""
+    run, other = tmp_path / "run", "toy_codec:Telling"
+    for spec in (TOY, other):
+        swept(photographs, spec, run)
+    for source in (run, run / "candidates.csv"):
+        for name, spec in (("toy", TOY), ("telling", other)):
+            capsys.readouterr()
+            assert main(["select", str(source), "--budget", "6000", "--codec", name, "--json"]) == 0
+            assert set(json.loads(capsys.readouterr().out)["points"]) == set(SIZES)
+            for codec in (name, spec):
+                pack = ["pack", str(source), "--rate", "0.5", "--codec", codec, "--out", str(tmp_path / name)]
+                assert main(pack) == 0
+        assert main(["pack", str(source), "--rate", "0.5", "--out", str(tmp_path / "pack")]) == 2
+        assert "of several codecs; name one of them with --codec: toy, telling" in capsys.readouterr().err
+        assert main(["select", str(source), "--budget", "6000", "--json"]) == 0
+        assert set(json.loads(capsys.readouterr().out)["codecs"]) == set(SIZES)
+    for spec, name in ((TOY, "toy"), (other, "telling")):
+        done = clic("submit", photographs, "--out", run, "--codec", spec, "--rates", "0.5")
+        assert done.returncode == 0, done.stderr
+        assert name in (run / "leaderboard.md").read_text()
+    assert set(pd.read_csv(run / "candidates.csv")["codec"]) == {"toy", "telling"}
+
+
 def test_locked_folder(photographs: Path, tmp_path: Path, clic: Clic) -> None:
     with exclusive(tmp_path / "out"):
-        done = clic("encode", photographs, "--out", tmp_path / "out", "--codec", TOY)
+        done = clic("submit", photographs, "--out", tmp_path / "out", "--codec", TOY)
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "another run" in done.stderr
 
 
@@ -180,7 +238,7 @@ def test_other_errors_of_ours_are_user_errors(
         def fail(*_: object, error: Exception = error) -> None:
             raise error
 
-        monkeypatch.setattr("harness.sweep.local.sweep", fail)
+        monkeypatch.setattr("harness.sweep.run.sweep", fail)
         photograph(1, 20, 20).save(tmp_path / "a.png")
         assert main(["encode", str(tmp_path), "--out", str(tmp_path / "out"), "--codec", TOY]) == 2
         assert str(error) in capsys.readouterr().err

@@ -1,23 +1,35 @@
 """The sweep: what is coded, what is kept, and what happens when something dies."""
 
 import os
+import random
+import shutil
 import signal
+import sqlite3
 import subprocess
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import TOY, group_is_gone, marked, photograph, wait_until
+from helpers import TOY, group_is_gone, marked, photograph, swept, wait_until
 from PIL import Image
 from toy_codec import ToyCodec
 
+from harness.codecs.protocol import codec_sha256
+from harness.codecs.registry import open_codec
 from harness.errors import ClicError
 from harness.files import sha256
 from harness.images import list_images, load_rgb
+from harness.records import Candidate, Failure
 from harness.scores.msssim import Reference
-from harness.sweep.local import COLUMNS, exclusive, pixels_sha256, sweep
+from harness.store import COLUMNS, DATABASE, open_store
+from harness.streams import stream_path
+from harness.sweep.coding import code, pixels_sha256
+from harness.sweep.originals import identify
+from harness.sweep.plan import Task
 
 POINTS = list(ToyCodec().points())
 
@@ -43,14 +55,14 @@ def without_time(path: Path) -> pd.DataFrame:
 def test_rows_describe_streams_and_their_pixels(photographs: Path, tmp_path: Path) -> None:
     seen = []
     images = list_images(photographs)
-    table = sweep(images, TOY, tmp_path / "out", progress=lambda done, total: seen.append(done / total))
+    table = swept(photographs, TOY, tmp_path / "out", progress=lambda done, total: seen.append(done / total))
     assert list(table.columns) == list(COLUMNS)
     assert list(zip(table["image"], table["point"], strict=True)) == [
         (source.name, point) for source in images for point in POINTS
     ]
     assert seen == sorted(seen) and len(seen) == len(table) and seen[-1] == 1
     for row in table.itertuples():
-        stream = (tmp_path / "out/streams" / row.image / f"{row.point}.bin").read_bytes()
+        stream = stream_path(tmp_path / "out", row.stream_sha256).read_bytes()
         original, decoded = load_rgb(photographs / f"{row.image}.png"), ToyCodec().decode(stream)
         assert (row.bytes, row.stream_sha256) == (len(stream), sha256(stream))
         assert row.image_sha256 == sha256((photographs / f"{row.image}.png").read_bytes())
@@ -67,48 +79,97 @@ def test_rows_describe_streams_and_their_pixels(photographs: Path, tmp_path: Pat
 
 def test_nothing_is_coded_twice(photographs: Path, tmp_path: Path, coded: Callable[[], list[str]]) -> None:
     images = list_images(photographs)
-    sweep(images, TOY, tmp_path / "out")
+    swept(photographs, TOY, tmp_path / "out")
     assert len(coded()) == len(images) * len(POINTS)
     before = (tmp_path / "out/candidates.csv").read_bytes()
-    sweep(images, TOY, tmp_path / "out")
+    swept(photographs, TOY, tmp_path / "out")
     assert coded() == []
     assert (tmp_path / "out/candidates.csv").read_bytes() == before
 
 
 def test_only_what_changed_is_coded_again(photographs: Path, tmp_path: Path, coded: Callable[[], list[str]]) -> None:
     out = tmp_path / "out"
-    sweep(list_images(photographs), TOY, out)
+    swept(photographs, TOY, out)
     coded()
     photograph(50, 176, 192).save(photographs / "beach.png")
-    sweep(list_images(photographs), TOY, out)
+    swept(photographs, TOY, out)
     assert coded() == [f"(192, 176, 3) {point}" for point in POINTS]
 
-    (out / "streams/alps/10.bin").write_bytes(b"damaged")
-    (out / "streams/007/60.bin").unlink()
-    sweep(list_images(photographs), TOY, out)
+    rows = pd.read_csv(out / "candidates.csv", dtype=str).set_index(["image", "point"])["stream_sha256"]
+    stream_path(out, rows["alps", "10"]).write_bytes(b"damaged")
+    stream_path(out, rows["007", "60"]).unlink()
+    swept(photographs, TOY, out)
     assert sorted(coded()) == ["(176, 208, 3) 10", "(64, 97, 3) 60"]
 
+    path = stream_path(out, rows["alps", "30"])
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))  # of the same size: noticed when it is looked at
+    swept(photographs, TOY, out)
+    assert coded() == []
+    swept(photographs, TOY, out, rehash=True)
+    assert coded() == ["(176, 208, 3) 30"] and path.read_bytes() == content
+
     (photographs / "alps.png").unlink()
-    table = sweep(list_images(photographs), TOY, out)
+    table = swept(photographs, TOY, out)
     assert coded() == [] and "alps" not in set(table["image"])
 
-    assert set(sweep(list_images(photographs), "toy_codec:Liar", out)["codec"]) == {"liar"}
-    assert len(coded()) == 3 * len(POINTS)
 
-
-@pytest.mark.parametrize("kept", [1, 60, 400])
-def test_torn_last_line(photographs: Path, tmp_path: Path, coded: Callable[[], list[str]], kept: int) -> None:
-    """The last line cut anywhere: within a number it would still read as one."""
-    images = list_images(photographs)
-    sweep(images, TOY, tmp_path / "out")
-    log = tmp_path / "out/candidates.csv"
-    whole, expected = log.read_bytes(), without_time(log)
-    last = whole.rstrip(b"\n").rindex(b"\n") + 1
-    log.write_bytes(whole[: min(last + kept, len(whole) - 2)])
+def test_two_codecs_keep_each_others_rows(photographs: Path, tmp_path: Path, coded: Callable[[], list[str]]) -> None:
+    out = tmp_path / "out"
+    swept(photographs, TOY, out)
     coded()
-    sweep(images, TOY, tmp_path / "out")
-    assert len(coded()) == 1
-    pd.testing.assert_frame_equal(without_time(log), expected)
+    assert set(swept(photographs, "toy_codec:Liar", out)["codec"]) == {"liar"}
+    assert len(coded()) == 4 * len(POINTS)
+    both = pd.read_csv(out / "candidates.csv", dtype=str)
+    assert list(both["codec"].unique()) == ["toy", "liar"] and len(both) == 2 * 4 * len(POINTS)
+    swept(photographs, TOY, out)
+    assert coded() == []
+
+
+def test_names_of_one_file_share_its_candidates(
+    photographs: Path, tmp_path: Path, coded: Callable[[], list[str]]
+) -> None:
+    shutil.copy(photographs / "alps.png", photographs / "alps again.png")
+    table = swept(photographs, TOY, tmp_path / "out")
+    assert len(coded()) == 4 * len(POINTS) and len(table) == 5 * len(POINTS)
+    shared = table[table["image"].isin(["alps", "alps again"])].drop(columns="image")
+    assert shared.duplicated(keep=False).all()
+    (photographs / "beach.png").rename(photographs / "strand.png")
+    assert "strand" in set(swept(photographs, TOY, tmp_path / "out")["image"]) and coded() == []
+
+
+def test_photographs_are_read_again_only_when_they_changed(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    whole = Path.read_bytes
+
+    def counting(path: Path) -> bytes:
+        read.append(path.name)
+        return whole(path)
+
+    def reads(**options: bool) -> list[str]:
+        read.clear()
+        with open_store(tmp_path / "out") as store:
+            identify(list_images(photographs), store, **options)
+        return sorted(name for name in read if name.endswith(".png"))
+
+    monkeypatch.setattr(Path, "read_bytes", counting)
+    names = sorted(path.name for path in photographs.iterdir())
+    assert reads() == names and reads() == names  # so new that size and time could deceive
+    for path in photographs.iterdir():
+        os.utime(path, (1e9, 1e9))
+    assert reads() == names and reads() == [] and reads(rehash=True) == names
+    os.utime(photographs / "alps.png", (1e9, 1e9 + 1))
+    assert reads() == ["alps.png"] and reads() == []
+
+
+def test_an_image_that_changes_meanwhile_is_a_failure(photographs: Path, tmp_path: Path) -> None:
+    task = Task("0" * 64, "codec", ("2",), str(photographs / "alps.png"), TOY, "alps", 1)
+    [only] = code(replace(task, codec=codec_sha256(open_codec(TOY))))
+    assert isinstance(only, Failure) and only.point == "" and "changed while the run" in only.reason
+    [only] = code(task)
+    assert isinstance(only, Failure) and "another configuration" in only.reason
 
 
 @pytest.mark.parametrize(
@@ -125,67 +186,123 @@ def test_others_go_on_when_an_image_fails(
 ) -> None:
     out = tmp_path / "out"
     marked(color).save(photographs / "bad.png")
-    with pytest.raises(ClicError, match=rf"^{count} failures .*bad .*{reason}.*failures.csv"):
-        sweep(list_images(photographs), TOY, out, workers=1)
+    with pytest.raises(ClicError, match=rf"^{count} failures? .*bad .*{reason}.*failures.csv"):
+        swept(photographs, TOY, out, workers=1)
     assert set(pd.read_csv(out / "failures.csv")["image"]) == {"bad"}
+    with open_store(out, write=False) as store:
+        assert len(store.rows(Failure)) == count
     assert len(pd.read_csv(out / "candidates.csv")) == 4 * len(POINTS)
     coded()
     photograph(7, 100, 100).save(photographs / "bad.png")
-    assert len(sweep(list_images(photographs), TOY, out)) == 5 * len(POINTS)
+    assert len(swept(photographs, TOY, out)) == 5 * len(POINTS)
     assert len(coded()) == len(POINTS)
     assert not (out / "failures.csv").exists()
 
 
 def test_unreadable_image_is_a_failure(photographs: Path, tmp_path: Path) -> None:
-    images = list_images(photographs)
     content = (photographs / "city 7.png").read_bytes()
     (photographs / "city 7.png").write_bytes(content[: len(content) // 2])
-    with pytest.raises(ClicError, match=r"1 failures .*city 7 : .*not a readable image"):
-        sweep(images, TOY, tmp_path / "out")
+    with pytest.raises(ClicError, match=r"1 failure .*city 7 : .*not a readable image"):
+        swept(photographs, TOY, tmp_path / "out")
 
 
-def test_one_run_at_a_time(tmp_path: Path) -> None:
-    with exclusive(tmp_path / "out"):
-        with pytest.raises(ClicError, match="another run"), exclusive(tmp_path / "out"):
-            pass
-        with exclusive(tmp_path / "elsewhere"):
-            pass
-    with exclusive(tmp_path / "out"):
-        pass
+def count(out: Path, table: str = "candidate") -> int:
+    """How many rows are committed."""
+    if not (out / DATABASE).exists():
+        return 0
+    database = sqlite3.connect(out / DATABASE)
+    try:
+        return int(database.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+    except sqlite3.OperationalError:  # it is being made
+        return 0
+    finally:
+        database.close()
 
 
-def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(ClicError, match="cannot be written"), exclusive(tmp_path / "file/out"):
-        pass
+def left_over(out: Path) -> list[Path]:
+    """What a run leaves beside the database, its tables and the streams of its rows."""
+    known = {DATABASE, "candidates.csv"}
+    if (out / "candidates.csv").exists():
+        known |= {f"{digest}.bin" for digest in pd.read_csv(out / "candidates.csv")["stream_sha256"]}
+    return [path for path in out.rglob("*") if path.is_file() and path.name not in known]
 
 
-def rows_logged(out: Path) -> int:
-    log = out / "candidates.csv"
-    return log.read_bytes().count(b"\n") - 1 if log.exists() else -1
+def killed_sweep(start: Callable[..., subprocess.Popen[str]], photographs: Path, out: Path, rows: int) -> None:
+    """SIGKILL of the parent alone, once it has committed so many rows more; its workers end, too."""
+    before = count(out)
+    process = start("encode", photographs, "--codec", TOY, "--workers", 1, "--out", out, TOY_DELAY="0.05")
+    wait_until(lambda: count(out) >= before + rows)
+    process.kill()
+    process.wait()
+    wait_until(lambda: group_is_gone(process))  # its worker notices at its next row
 
 
 def test_killed_and_resumed(
     photographs: Path, tmp_path: Path, coded: Callable[[], list[str]], start_clic: Callable[..., subprocess.Popen[str]]
 ) -> None:
-    """SIGKILL of the parent alone, in mid-sweep: its workers end, and the rest is coded once."""
-    images = list_images(photographs)
+    """The rest is coded once, and the result is that of an unbroken run."""
     out = tmp_path / "out"
-    process = start_clic("encode", photographs, "--codec", TOY, "--workers", 1, "--out", out, TOY_DELAY="0.1")
-    wait_until(lambda: rows_logged(out) >= 5)
-    process.kill()
-    process.wait()
-    wait_until(lambda: group_is_gone(process))  # its worker notices at its next row
-    logged = rows_logged(out)
-    assert 5 <= logged < len(images) * len(POINTS)
+    for rows in (0, 1, 4):
+        killed_sweep(start_clic, photographs, out, rows)
+    kept = count(out)
+    assert 5 <= kept < 4 * len(POINTS)
     coded()
-    sweep(images, TOY, out)
-    assert len(coded()) == len(images) * len(POINTS) - logged
-    sweep(images, TOY, tmp_path / "unbroken")
+    swept(photographs, TOY, out)
+    assert len(coded()) == 4 * len(POINTS) - kept
+    swept(photographs, TOY, tmp_path / "unbroken")
     pd.testing.assert_frame_equal(
         without_time(out / "candidates.csv"), without_time(tmp_path / "unbroken/candidates.csv")
     )
-    assert not list(out.glob("**/.*.part"))
+    assert not left_over(out)
+
+
+@pytest.mark.slow
+def test_killed_at_thirty_random_moments(
+    photographs: Path, tmp_path: Path, start_clic: Callable[..., subprocess.Popen[str]]
+) -> None:
+    """No committed row is lost, whenever it happens."""
+    out, moments = tmp_path / "out", random.Random(3)
+    kept: set[Candidate] = set()
+    for number in range(30):
+        photograph(number, 100, 80).save(photographs / f"more {number}.png")
+        process = start_clic("encode", photographs, "--codec", TOY, "--workers", 2, "--out", out, TOY_DELAY="0.2")
+        time.sleep(moments.uniform(0, 4))
+        process.kill()
+        process.wait()
+        wait_until(lambda process=process: group_is_gone(process))  # type: ignore[misc]
+        with open_store(out) as store:
+            rows = {replace(row, msssim_paper=0) for row in store.rows(Candidate)}  # NaN equals nothing
+            assert kept <= rows and all(store.stream(row.stream_sha256) for row in rows)
+            kept = rows
+    assert len(kept) > 30
+    swept(photographs, TOY, out)
+    assert not left_over(out)
+
+
+def test_two_runs_share_the_work(
+    photographs: Path, tmp_path: Path, start_clic: Callable[..., subprocess.Popen[str]]
+) -> None:
+    log, out = tmp_path / "coded.log", tmp_path / "out"
+    arguments = ["encode", photographs, "--codec", TOY, "--workers", 1, "--out", out]
+    runs = [start_clic(*arguments, TOY_DELAY="0.2", TOY_LOG=str(log)) for _ in range(2)]
+    said = [run.communicate(timeout=120)[1] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], said
+    lines = log.read_text().splitlines()
+    assert len(lines) == len(set(lines)) == 4 * len(POINTS)
+    assert not left_over(out)
+
+
+def test_a_run_takes_over_from_a_killed_one(
+    photographs: Path, tmp_path: Path, start_clic: Callable[..., subprocess.Popen[str]]
+) -> None:
+    out = tmp_path / "out"
+    first = start_clic("encode", photographs, "--codec", TOY, "--workers", 4, "--out", out, TOY_DELAY="180")
+    wait_until(lambda: count(out, "claim") == 4 * len(POINTS))
+    second = start_clic("encode", photographs, "--codec", TOY, "--workers", 1, "--out", out)
+    assert second.stderr and "waiting for 4 images that another run is coding" in second.stderr.readline()
+    first.kill()
+    second.communicate(timeout=60)
+    assert second.returncode == 0 and count(out) == 4 * len(POINTS)
 
 
 def test_interrupt_ends_all_processes(
@@ -204,11 +321,14 @@ def test_interrupt_ends_all_processes(
 
 
 def test_left_overs_of_killed_writes_go(photographs: Path, tmp_path: Path) -> None:
-    part = tmp_path / "out/streams/alps/.2.bin.abc.part"
-    part.parent.mkdir(parents=True)
-    part.touch()
-    sweep(list_images(photographs), TOY, tmp_path / "out")
-    assert not part.exists()
+    out = tmp_path / "out"
+    parts = [out / ".candidates.csv.abcdefgh.part", out / "0.15/images/.alps.png.abcdefgh.part"]
+    mine = out / "photographs/my.part"
+    for path in (*parts, mine):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    swept(photographs, TOY, out)
+    assert not any(path.exists() for path in parts) and mine.exists()
 
 
 def test_greyscale_and_alpha_are_coded_as_rgb(tmp_path: Path) -> None:
@@ -216,5 +336,5 @@ def test_greyscale_and_alpha_are_coded_as_rgb(tmp_path: Path) -> None:
     folder.mkdir()
     photograph(1, 50, 40).convert("L").save(folder / "grey.png")
     Image.new("RGBA", (20, 30), (200, 100, 50, 0)).save(folder / "alpha.png")
-    table = sweep(list_images(folder), TOY, tmp_path / "out")
+    table = swept(folder, TOY, tmp_path / "out")
     assert len(table) == 2 * len(POINTS)

@@ -16,7 +16,7 @@ from decoder.container import pack
 from decoder.context import CONTEXTS
 from decoder.image import decode_latent
 from harness.challenge.archive import zip_bytes
-from submission.codec import open_codec
+from submission.codec import LearnedCodec
 from submission.encoder import analyse, encode_latent
 from submission.evidence.parameters import parameters_float32, parameters_int64
 from submission.evidence.rate import float_bits
@@ -78,8 +78,10 @@ def test_raster_and_wavefront_streams_hold_the_same_symbols(height: int, width: 
 
 def data_file(folder: Path) -> Path:
     """Of two small photographs, in a zip as a submission has it."""
-    codec = open_codec()
-    streams = {f"{seed}": codec.encode(photograph(96, 128, seed), codec.points()[9]).stream for seed in range(2)}
+    codec = LearnedCodec()
+    streams = {
+        f"{seed}": codec.encode(codec.prepare(photograph(96, 128, seed)), codec.points()[9]).stream for seed in range(2)
+    }
     path = folder / "images.zip"
     path.write_bytes(zip_bytes({"images.clic": pack(streams)}))
     assert read_data_file(path) == streams

@@ -19,7 +19,7 @@ from decoder.model import load_model, shipped_models
 from harness.challenge.archive import extract_zip, zip_bytes
 from harness.images import load_rgb
 from harness.scores.msssim import Reference
-from submission.codec import DECODER, LearnedCodec, open_checkerboard, open_codec
+from submission.codec import DECODER, MODELS, LearnedCodec
 from submission.evidence.rate import float_bits
 from submission.evidence.recorded import record
 from submission.training.start import load_start
@@ -33,34 +33,35 @@ def pixels() -> np.ndarray:
     return load_rgb(Path(data_dir) / "coffee.png")[:256, :320]
 
 
-@pytest.mark.parametrize("codec", [open_codec(), open_checkerboard()], ids=lambda codec: codec.name)
+@pytest.mark.parametrize("codec", [LearnedCodec(context) for context in MODELS], ids=lambda codec: codec.name)
 def test_points_rise_in_rate_and_quality(codec: LearnedCodec, pixels: np.ndarray) -> None:
     points = codec.points()
     assert len(set(points)) == len(points) >= 16
     reference = Reference(pixels)
-    encodings = [codec.encode(pixels, point) for point in points[::3]]
+    prepared = codec.prepare(pixels)
+    encodings = [codec.encode(prepared, point) for point in points[::3]]
     rates = [8 * len(e.stream) / (pixels.shape[0] * pixels.shape[1]) for e in encodings]
     scores = [reference.score(e.pixels).msssim_competition for e in encodings]
     assert rates == sorted(rates) and scores == sorted(scores)
     assert all(np.array_equal(codec.decode(e.stream), e.pixels) for e in encodings)
 
 
-@pytest.mark.parametrize("codec", [open_codec(), open_checkerboard()], ids=lambda codec: codec.name)
+@pytest.mark.parametrize("codec", [LearnedCodec(context) for context in MODELS], ids=lambda codec: codec.name)
 def test_integers_cost_no_more_where_the_steps_are_smallest(codec: LearnedCodec, pixels: np.ndarray) -> None:
     """Means beyond 128 steps: once they were clipped there, and bright images at high rates cost up to 25 % more."""
-    seen = record(codec.encode(pixels, codec.points()[-1]).stream, codec.models)
+    seen = record(codec.encode(codec.prepare(pixels), codec.points()[-1]).stream, codec.models)
     assert np.abs(seen.mean).max() > 128 * ONE
     assert seen.bits <= 1.003 * float_bits(load_start(Path(codec.weights.name)), seen)
 
 
 def test_configuration_names_every_file_that_decides_bytes() -> None:
-    files = open_codec().config()["files"]
+    files = LearnedCodec().config()["files"]
     assert {f"decoder/{path.name}" for path in DECODER.glob("*.py")} <= files.keys()
     assert {name.split("/")[0] for name in files if name.endswith(".npz")} == {"decoder", "submission"}
 
 
 def test_decoder_archive_is_the_same_when_built_twice() -> None:
-    first, second = (open_codec().decoder_files("bs.zip", "images.clic") for _ in range(2))
+    first, second = (LearnedCodec().decoder_files("bs.zip", "images.clic") for _ in range(2))
     assert zip_bytes(dict(reversed(list(first.items())))) == zip_bytes(second)
     assert set(first) >= {"decode", "decoder/main.py", "decoder/profile.json"}
     assert len(zip_bytes(first)) < 25_000_000
@@ -118,13 +119,13 @@ def bare_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "bin" / "python3"
 
 
-@pytest.mark.parametrize("codec", [open_codec(), open_checkerboard()], ids=lambda codec: codec.name)
+@pytest.mark.parametrize("codec", [LearnedCodec(context) for context in MODELS], ids=lambda codec: codec.name)
 def test_packed_decoder_runs_with_torch_numpy_and_pillow_alone(
     codec: LearnedCodec, bare_python: Path, tmp_path: Path
 ) -> None:
     images = {Path(name).stem: load_rgb(Path(data_dir) / name)[:200, :240] for name in PHOTOGRAPHS}
     images["tiny"] = images["chelsea"][:1, :1]
-    encodings = {name: codec.encode(image, codec.points()[9]) for name, image in images.items()}
+    encodings = {name: codec.encode(codec.prepare(image), codec.points()[9]) for name, image in images.items()}
     (tmp_path / "decoder.zip").write_bytes(zip_bytes(codec.decoder_files("bs.zip", "images.clic")))
     work = tmp_path / "work"
     extract_zip(tmp_path / "decoder.zip", work, 100_000_000)
@@ -143,8 +144,8 @@ def test_packed_decoder_runs_with_torch_numpy_and_pillow_alone(
 
 
 def test_one_damaged_stream_does_not_stop_the_others(tmp_path: Path, pixels: np.ndarray) -> None:
-    codec = open_codec()
-    stream = codec.encode(pixels, codec.points()[4]).stream
+    codec = LearnedCodec()
+    stream = codec.encode(codec.prepare(pixels), codec.points()[4]).stream
     extract_folder = tmp_path / "work"
     (tmp_path / "decoder.zip").write_bytes(zip_bytes(codec.decoder_files("data.clic", "data.clic")))
     extract_zip(tmp_path / "decoder.zip", extract_folder, 100_000_000)

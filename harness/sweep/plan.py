@@ -1,0 +1,87 @@
+"""What a sweep has to do: every image of a set at every operating point of a codec, less what is in the store."""
+
+import json
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+
+from harness.codecs.protocol import Codec, codec_sha256
+from harness.codecs.registry import canonical
+from harness.records import CodecConfig, Key
+from harness.store import Store
+from harness.sweep.originals import Originals
+
+
+@dataclass(frozen=True)
+class Task:
+    """One image, one codec, and the points that are to be coded: what one process does at a stretch.
+
+    `image` and `codec` are hashes, `path` and `spec` what is read and opened for them; `name` is for people.
+    """
+
+    image: str
+    codec: str
+    points: tuple[str, ...]
+    path: str
+    spec: str
+    name: str
+    pixels: int
+
+    @property
+    def keys(self) -> list[Key]:
+        """The candidates that the task makes."""
+        return [Key(self.image, self.codec, point) for point in self.points]
+
+    def only(self, keys: Iterable[Key]) -> "Task":
+        """The task of just these of its candidates."""
+        return replace(self, points=tuple(key.point for key in keys))
+
+
+def describe(codec: Codec, spec: str) -> CodecConfig:
+    """The record of a codec that `spec` opened."""
+    points = list(dict.fromkeys(codec.points()))
+    return CodecConfig(
+        codec_sha256(codec),
+        codec.name,
+        canonical(spec),
+        json.dumps(codec.config(), sort_keys=True),
+        json.dumps(points),
+    )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A set of photographs and a codec. Photographs of the same file are one image."""
+
+    originals: Originals
+    codec: CodecConfig
+
+    @property
+    def images(self) -> list[str]:
+        """The hashes of the images, each once."""
+        return list(dict.fromkeys(self.originals.hashes.values()))
+
+    @property
+    def keys(self) -> list[Key]:
+        """All candidates that there are to be."""
+        return [Key(image, self.codec.sha256, point) for image in self.images for point in self.points]
+
+    @property
+    def points(self) -> list[str]:
+        """The codec's operating points, from the lowest rate to the highest."""
+        return list(json.loads(self.codec.points))
+
+    def tasks(self, store: Store, leave: Collection[Key] = ()) -> list[Task]:
+        """What is missing in the store, but for the keys to `leave`; the largest images first."""
+        lacking: dict[str, list[str]] = {}
+        for key in store.missing(self.keys):
+            if key not in leave:
+                lacking.setdefault(key.image, []).append(key.point)
+        tasks = []
+        for source in sorted(self.originals.images, key=lambda source: source.pixels, reverse=True):
+            image = self.originals.hashes[source.name]
+            if points := lacking.pop(image, None):
+                path = str(source.path.resolve())
+                tasks.append(
+                    Task(image, self.codec.sha256, tuple(points), path, self.codec.spec, source.name, source.pixels)
+                )
+        return tasks

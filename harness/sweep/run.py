@@ -1,0 +1,101 @@
+"""A sweep: what is missing is coded, and each candidate is in the store before the next is waited for.
+
+Several sweeps may go on in one folder, of the same or of different codecs: each claims a task when it has a process for
+it, and in the end waits for what the others are coding.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+
+from harness.errors import ClicError
+from harness.files import write_atomic
+from harness.progress import Progress, counted, log
+from harness.records import Failure, Key, Sweep
+from harness.store import Store
+from harness.sweep.coding import code
+from harness.sweep.local import Executor
+from harness.sweep.plan import Plan, Task
+from harness.sweep.table import export_candidates
+
+POLL_SECONDS = 0.5  # between looks at what other runs have done
+
+
+def sweep(
+    plan: Plan, store: Store, executor: Executor, reread: bool = False, progress: Progress | None = None
+) -> pd.DataFrame:
+    """Code what is missing; returns the codec's candidates of the set, and writes candidates.csv of all codecs.
+
+    With `reread`, streams that are there are read, and the damaged ones coded again. Raises ClicError, after all else
+    is done, where candidates failed; they are listed in failures.csv.
+    """
+    lost = store.forget_lost(plan.codec.sha256, plan.images, reread)
+    if lost:
+        log(f"sweep: {counted(len(lost), 'stream')} lost or damaged, to be coded again")
+    store.put(plan.codec)
+    store.append(Sweep(None, plan.originals.id, plan.codec.sha256, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"))
+    failures = _code_missing(plan, store, executor, progress)
+    export_candidates(store, plan.originals.id)
+    _export_failures(store.folder / "failures.csv", plan, failures)
+    return store.candidates(plan.originals.id, [plan.codec.sha256])
+
+
+def _code_missing(plan: Plan, store: Store, executor: Executor, progress: Progress | None) -> list[Failure]:
+    """Code until nothing is missing but what failed."""
+    failures: list[Failure] = []
+    failed: set[Key] = set()
+    tasks = plan.tasks(store)
+    missing = sum(len(task.points) for task in tasks)
+    if tasks and missing < len(plan.keys):
+        log(f"sweep: {len(plan.keys) - missing} of {len(plan.keys)} candidates are already there")
+    done, total, is_told = 0, sum(task.pixels * len(task.points) for task in tasks), False
+    while tasks:
+        claimed: list[Task] = []
+        with closing(executor.run(code, _claims(store, tasks, claimed))) as results:
+            for task, result in results:
+                if isinstance(result, Failure):
+                    store.fail(result)
+                    failures.append(result)
+                    failed |= {key for key in task.keys if result.point in ("", key.point)}
+                    log(f"sweep: {task.name} {result.point}: {result.reason}")
+                    continue
+                store.add(result.candidate, result.stream)
+                done += task.pixels
+                if progress:
+                    progress(done, total)
+        tasks = plan.tasks(store, leave=failed)
+        if tasks and not claimed:
+            if not is_told:
+                log(f"sweep: waiting for {counted(len(tasks), 'image')} that another run is coding")
+                is_told = True
+            time.sleep(POLL_SECONDS)
+    return failures
+
+
+def _claims(store: Store, tasks: Sequence[Task], claimed: list[Task]) -> Iterator[Task]:
+    """Of each task what nobody else is doing, claimed when it is asked for; `claimed` collects them."""
+    for task in tasks:
+        if keys := store.claim(task.keys):
+            mine = task.only(keys)
+            claimed.append(mine)
+            yield mine
+
+
+def _export_failures(path: Path, plan: Plan, failures: Sequence[Failure]) -> None:
+    """Write failures.csv, or remove that of an earlier run. Raises ClicError where there are failures."""
+    if not failures:
+        path.unlink(missing_ok=True)
+        return
+    names = {digest: name for name, digest in plan.originals.hashes.items()}
+    rows = [(names[failure.image], failure.point, failure.reason) for failure in failures]
+    table = pd.DataFrame(rows, columns=["image", "point", "reason"])
+    write_atomic(path, table.to_csv(index=False, lineterminator="\n").encode())
+    first = "; ".join(f"{image} {point}: {reason}" for image, point, reason in rows[:3])
+    raise ClicError(
+        f"{counted(len(rows), 'failure')} in coding with {plan.codec.name} ({first}); all are in {path}; mend or "
+        "remove these images and run again, the rest is kept"
+    )
