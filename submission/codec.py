@@ -3,8 +3,9 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,12 +17,25 @@ from decoder.model import load_model, shipped_models
 from harness.codecs.protocol import Encoding, Submittable
 from harness.codecs.registry import shown_name
 from harness.errors import ClicError
-from submission.encoder import Analysed, EncoderNetworks, analyse, encode_latent
+from submission.encoder import Analysed, EncoderNetworks, Latents, analyse, encode_latents, latents_at
 from submission.networks import transforms
+from submission.refinement_plan import OperatingPoint, iterations_of
 from submission.weights import find_weights
+
+if TYPE_CHECKING:
+    from submission.refining_encoder import Prepared, RefiningEncoder
 
 DECODER = Path(decoder.__file__).parent
 MODELS = {"3d": 0, "checkerboard": 1}  # the number of the model that was trained with each context
+REFINING = (  # what decides bytes at efforts above 0
+    "networks/entropy.py",
+    "networks/model.py",
+    "quantization/scale.py",
+    "refinement.py",
+    "refining_encoder.py",
+    "training/export.py",
+    "training/loss.py",
+)
 POINTS = 19  # operating points, evenly spaced over the gains
 DECODE_SCRIPT = """#!/usr/bin/env python3
 import os
@@ -39,25 +53,40 @@ if __name__ == "__main__":
 class LearnedCodec(Submittable):
     """Hyperprior and context codec; a point's name is its gain in sixteenths of a level.
 
-    `context` is "3d", or "checkerboard", which decodes faster at a little more rate. Raises ClicError for another.
+    `context` is "3d", or "checkerboard", which decodes faster at a little more rate. `effort`, "0" to "9", is how long
+    the encoder refines an image at each point (`submission.refinement_plan`); above 0, "54@56" is a point too: what was
+    refined at gain 56, scaled to gain 54. Raises ClicError for another context or effort.
     """
 
-    def __init__(self, context: str = "3d") -> None:
+    def __init__(self, context: str = "3d", effort: str = "0") -> None:
         if context not in MODELS:
             raise ClicError(f"codec 'clic': no context {context!r}; choose one of {', '.join(MODELS)}")
         torch.set_num_threads(1)
+        self.iterations = iterations_of(int(effort) if effort.isdecimal() else -1)
         self.number = MODELS[context]
-        self.name = shown_name("clic", {"context": context}, {"context": "3d"})
+        self.name = shown_name("clic", {"context": context, "effort": effort}, {"context": "3d", "effort": "0"})
         self.weights = find_weights(shipped_models()[self.number].stem)
         self.models = {self.number: load_model(self.weights.decoder.read_bytes())}
         self.networks = EncoderNetworks(self.models[self.number].architecture, self.weights.encoder_arrays())
+
+    @cached_property
+    def refining(self) -> "RefiningEncoder":
+        """The encoder that refines, loaded when it is first used."""
+        from submission.refining_encoder import RefiningEncoder  # loads CompressAI
+        from submission.training.export import restore
+
+        networks = restore(self.weights.decoder_arrays(), self.weights.encoder_arrays())
+        return RefiningEncoder(self.models[self.number], self.number, self.networks, networks)
 
     def config(self) -> Mapping[str, Any]:
         """Hashes of the weights and of the code that decides bytes and pixels."""
         files = [self.weights.decoder, self.weights.encoder, Path(__file__).with_name("encoder.py")]
         files += [Path(transforms.__file__), *sorted(DECODER.glob("*.py"))]
+        if self.iterations:
+            files += [Path(__file__).parent / name for name in REFINING]
         return {
             "codec": self.name,
+            "iterations": self.iterations,
             "points": POINTS,
             "torch": torch.__version__,
             "files": {str(p.relative_to(DECODER.parent)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files},
@@ -68,13 +97,23 @@ class LearnedCodec(Submittable):
         top = self.models[self.number].gains - 1
         return [str(round(top * i / (POINTS - 1))) for i in range(POINTS)]
 
-    def prepare(self, pixels: np.ndarray) -> Analysed:
-        """The analysis of an image: its latent before any gain."""
-        return analyse(self.networks, pixels)
+    def prepare(self, pixels: np.ndarray) -> "Analysed | Prepared":
+        """What the operating points of an image share."""
+        return self.refining.prepare(pixels) if self.iterations else analyse(self.networks, pixels)
 
-    def encode(self, prepared: Analysed, point: str) -> Encoding:
-        """Stream and reconstruction of an analysed image."""
-        return Encoding(*encode_latent(self.networks, self.models[self.number], prepared, int(point), self.number))
+    def encode(self, prepared: "Analysed | Prepared", point: str) -> Encoding:
+        """Stream and reconstruction of what `prepare` returned. Raises ClicError for a point that there is not."""
+        return Encoding(*encode_latents(self.models[self.number], self._latents(prepared, point)))
+
+    def _latents(self, prepared: "Analysed | Prepared", text: str) -> Latents:
+        point, gains = OperatingPoint.parse(text), self.models[self.number].gains
+        if max(point.gain, point.refined_at) >= gains:
+            raise ClicError(f"operating point {text!r}: gains are 0 to {gains - 1}")
+        if not isinstance(prepared, Analysed):
+            return self.refining.latents(prepared, point, self.iterations)
+        if point.gain != point.refined_at:
+            raise ClicError(f"operating point {text!r}: nothing is refined at effort 0; give the gain alone")
+        return latents_at(self.networks, prepared, point.gain, self.number)
 
     def decode(self, stream: bytes) -> np.ndarray:
         """Pixels of a stream. Raises decoder.errors.BitstreamError."""

@@ -80,18 +80,46 @@ def analyse(networks: EncoderNetworks, pixels: np.ndarray) -> Analysed:
     return Analysed(networks.analysis(padded), width, height)
 
 
+@dataclass(frozen=True)
+class Latents:
+    """What one stream codes: a latent (1, C, h, w) float32 in quantisation steps, before rounding, the integer
+    hyper-latent (Z, h', w'), and the header. A refined latent keeps the hyper-latent of the one it was made from."""
+
+    latent: Tensor
+    hyper: np.ndarray
+    header: Header
+
+
 @torch.inference_mode()
+def latents_at(networks: EncoderNetworks, analysed: Analysed, gain: int, model_number: int = 0) -> Latents:
+    """The latents of an analysed image at `gain` sixteenths of a level."""
+    gained = analysed.latent * interpolate(networks.log_gain, gain).exp()[:, None, None]
+    hyper = networks.hyper_analysis(gained)[0].round().clamp(-MAX_SYMBOL, MAX_SYMBOL).numpy().astype(np.int64)
+    return Latents(gained, hyper, Header(analysed.width, analysed.height, gain, model_number))
+
+
+def quantise(model: Model, latents: Latents) -> tuple[RoundingSource, np.ndarray, np.ndarray]:
+    """The decoder's walk over `latents`: its source of symbols, the quantised latent (C, h, w) in units of 2^-8 and
+    the symbols (C, h, w)."""
+    rows_first = latents.latent[0].permute(1, 2, 0).numpy().astype(np.float64)
+    source = RoundingSource(model.tables, rows_first, latents.hyper)
+    height, width = latents.latent.shape[2:]
+    latent, symbols, _ = walk(model.entropy, model.architecture.hyper, height, width, source)
+    return source, latent, symbols
+
+
+def encode_latents(model: Model, latents: Latents) -> tuple[bytes, np.ndarray]:
+    """Stream and reconstruction, uint8 (H, W, 3)."""
+    source, latent, symbols = quantise(model, latents)
+    header = latents.header
+    check, seal = checksum(header, [latents.hyper]) & 0xFFFF, checksum(header, [latents.hyper, symbols])
+    words, lanes, main = encode(model.tables, source.calls, seal, least_words(header))
+    stream = Stream(header, check, words, lanes, main, source.escapes)
+    return write_stream(stream), model.reconstruct(latent, header)
+
+
 def encode_latent(
     networks: EncoderNetworks, model: Model, analysed: Analysed, gain: int, model_number: int = 0
 ) -> tuple[bytes, np.ndarray]:
     """Stream and reconstruction, uint8 (H, W, 3), at `gain` sixteenths of a level."""
-    gained = analysed.latent * interpolate(networks.log_gain, gain).exp()[:, None, None]
-    hyper = networks.hyper_analysis(gained)[0].round().clamp(-MAX_SYMBOL, MAX_SYMBOL).numpy().astype(np.int64)
-    source = RoundingSource(model.tables, gained[0].permute(1, 2, 0).numpy().astype(np.float64), hyper)
-    height, width = gained.shape[2:]
-    latent, symbols, _ = walk(model.entropy, model.architecture.hyper, height, width, source)
-    header = Header(analysed.width, analysed.height, gain, model_number)
-    check, seal = checksum(header, [hyper]) & 0xFFFF, checksum(header, [hyper, symbols])
-    words, lanes, main = encode(model.tables, source.calls, seal, least_words(header))
-    stream = Stream(header, check, words, lanes, main, source.escapes)
-    return write_stream(stream), model.reconstruct(latent, header)
+    return encode_latents(model, latents_at(networks, analysed, gain, model_number))

@@ -1,0 +1,191 @@
+"""Per-image refinement of the latent by stochastic Gumbel annealing; the decoder knows nothing of it.
+
+The analysis transform gives every image the latent that suits images on average. Refinement goes on from there and
+minimises bits + lambda (1 - MS-SSIM) of this one image over its latent alone, after Yang, Bamler and Mandt, "Improving
+Inference for Neural Image Compression", NeurIPS 2020: the synthesis sees a relaxed sample between the two integers
+around each element, at a temperature that falls. Two things differ. The rate is its expectation over the two integers
+and not that of the sample, and Adam's epsilon is of the order of a relevant gradient: most elements cannot change
+their symbol, and normalising their tiny gradients would move them all the same.
+
+The hyper-latent stays that of the unrefined latent: the hyper-analysis has never seen refined ones.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from decoder.fixed import ONE
+from decoder.model import Model, interpolate
+from submission.encoder import Analysed, EncoderNetworks, Latents, latents_at, quantise
+from submission.networks.entropy import gaussian_bits
+from submission.networks.model import CodecNetworks
+from submission.quantization.scale import coded
+from submission.training.loss import LEAST_SIDE, msssim
+
+SEED = 20
+EPSILON = 3.0  # Adam's, in bits a quantisation step
+TRADEOFFS = (0.25, 200.0)  # in which a slope is believed; training used 0.5 to 100
+EDGE = 1e-4  # log odds are taken this far inside the interval between two integers
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How one latent is refined: Adam's `iterations`, learning rate in quantisation steps (a cosine to 0.3 of it) and
+    momentum, and the temperature, geometric from its first to its last value."""
+
+    iterations: int
+    temperature: tuple[float, float] = (0.4, 0.1)
+    learning_rate: float = 0.03
+    momentum: float = 0.9
+
+    def at(self, iteration: int) -> tuple[float, float]:
+        """Temperature and learning rate of one of 0 ... iterations - 1."""
+        progress = iteration / max(1, self.iterations - 1)
+        first, last = self.temperature
+        cosine = 0.5 + 0.5 * math.cos(math.pi * progress)
+        return first * (last / first) ** progress, self.learning_rate * (0.3 + 0.7 * cosine)
+
+
+def schedule(iterations: int) -> Schedule:
+    """The schedule for a number of iterations; short ones stop warmer and with less momentum."""
+    return Schedule(iterations) if iterations > 20 else Schedule(iterations, (0.4, 0.15), momentum=0.8)
+
+
+def refinable(latents: Latents) -> bool:
+    """Whether the image is large enough for MS-SSIM as a loss."""
+    return min(latents.header.width, latents.header.height) >= LEAST_SIDE
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What to refine for: the image (1, 3, H, W) in 0..1, and lambda in bits a pixel for 1 of MS-SSIM."""
+
+    image: Tensor
+    tradeoff: float
+
+
+def narrow_arithmetic(device: torch.device) -> bool:
+    """Whether bfloat16 is this device's quicker arithmetic for convolutions."""
+    return device.type == "cuda" or bool(torch.cpu.get_capabilities().get("avx512_bf16"))
+
+
+class RateDistortion:
+    """Bits and MS-SSIM of one image as differentiable functions of its latent, at one hyper-latent and one gain."""
+
+    def __init__(self, networks: CodecNetworks, image: Tensor, latents: Latents) -> None:
+        self.networks, self.image = networks, image
+        hyper = torch.from_numpy(latents.hyper)[None].float().to(image.device)
+        self.height, self.width = latents.latent.shape[2:]
+        with torch.no_grad():
+            self.features = networks.hyper_synthesis(hyper)[:, :, : self.height, : self.width]
+            self.hyper_bits = float(networks.hyper_bits(hyper).double().sum())
+        self.inverse_gain = interpolate(networks.log_inverse_gain, latents.header.gain).exp()[:, None, None]
+
+    def parameters(self, known: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Means (1, C, h, w), then the places of coded elements in the flattened latent and these elements' scale
+        indices, given the quantised latent as the context sees it."""
+        mean, index = self.networks.entropy_parameters(self.features, known)
+        index = index.flatten()
+        places = torch.nonzero(coded(index)).flatten()
+        return mean, places, index.index_select(0, places)
+
+    def similarity(self, quantised: Tensor) -> Tensor:
+        """MS-SSIM of the reconstruction, a scalar. Linear blocks in float32, the other layers where it is quicker in
+        bfloat16: its gradient has a cosine of 0.9997 with float32's."""
+        scaled = (quantised * self.inverse_gain).contiguous(memory_format=torch.channels_last)
+        synthesis, device = self.networks.synthesis, scaled.device
+        with torch.autocast(device.type, torch.bfloat16, enabled=narrow_arithmetic(device)):
+            inner = synthesis.layers(scaled)
+        height, width = self.image.shape[2:]
+        image = (inner.float() + synthesis.blocks(scaled))[:, :, :height, :width].clamp(0, 1)
+        return msssim(self.image, image)[0]
+
+    @torch.no_grad()
+    def measure(self, quantised: Tensor) -> tuple[float, float]:
+        """Bits, those of the hyper-latent among them, and 1 - MS-SSIM of a latent that the walk has quantised."""
+        mean, places, index = self.parameters(quantised)
+        symbols = (quantised - mean).flatten().index_select(0, places).round()
+        bits = gaussian_bits(symbols, index).double().sum()
+        return float(bits) + self.hyper_bits, 1 - float(self.similarity(quantised))
+
+
+def walked(model: Model, latents: Latents, device: torch.device) -> Tensor:
+    """The quantised latent (1, C, h, w) that a decoder will have, float32."""
+    return torch.from_numpy((quantise(model, latents)[1] / ONE).astype(np.float32))[None].to(device)
+
+
+def spread(mean: Tensor, places: Tensor, symbols: Tensor) -> Tensor:
+    """The quantised latent, in the shape of `mean`: symbols around their means, and the mean where nothing is coded."""
+    return mean.flatten().index_add(0, places, symbols).view_as(mean)
+
+
+def log_odds(residual: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """The integer below each element, and the logarithm of the odds for the one above it, those of stochastic Gumbel
+    annealing: (atanh a - atanh(1 - a)) / temperature for a fraction a."""
+    below = residual.detach().floor()
+    fraction = (residual - below).clamp(EDGE, 1 - EDGE)
+    return below, (torch.atanh(fraction) - torch.atanh(1 - fraction)) / temperature
+
+
+def expected_bits(below: Tensor, odds: Tensor, index: Tensor) -> Tensor:
+    """Bits of each element, in expectation over the two integers around it."""
+    above = torch.sigmoid(odds)
+    return (1 - above) * gaussian_bits(below, index) + above * gaussian_bits(below + 1, index)
+
+
+def relaxed_sample(below: Tensor, odds: Tensor, temperature: float, generator: torch.Generator) -> Tensor:
+    """A sample between the two integers around each element, which at temperature 0 would be one of them."""
+    uniform = torch.empty_like(odds).uniform_(1e-6, 1 - 1e-6, generator=generator)
+    return below + torch.sigmoid((odds + uniform.log() - (-uniform).log1p()) / temperature)
+
+
+def refine(networks: CodecNetworks, model: Model, latents: Latents, goal: Goal, plan: Schedule) -> Latents:
+    """`latents` with a latent that costs fewer bits + lambda (1 - MS-SSIM), or unchanged where none is found.
+
+    The image must be `refinable`. On one machine and thread the result depends on the arguments alone.
+    """
+    device, price = goal.image.device, goal.tradeoff * goal.image[0, 0].numel()
+    problem = RateDistortion(networks, goal.image, latents)
+    known = start = walked(model, latents, device)
+    latent = latents.latent.clone().to(device).requires_grad_()
+    adam = torch.optim.Adam([latent], plan.learning_rate, (plan.momentum, 0.99), EPSILON, fused=True)
+    generator = torch.Generator(device).manual_seed(SEED)
+    for iteration in range(plan.iterations):
+        temperature, adam.param_groups[0]["lr"] = plan.at(iteration)
+        # The context sees what the last iteration quantised, and its gradient goes straight through to the latent.
+        mean, places, index = problem.parameters(latent + (known - latent).detach())
+        below, odds = log_odds((latent - mean).flatten().index_select(0, places), temperature)
+        quantised = spread(mean, places, relaxed_sample(below, odds, temperature, generator))
+        bits = expected_bits(below, odds, index).sum()
+        loss = bits + price * (1 - problem.similarity(quantised))
+        (latent.grad,) = torch.autograd.grad(loss, latent)
+        adam.step()
+        known = quantised.detach()
+    # Not what was quantised here is handed on, but the latent: the walk rounds it around its own, exact means.
+    header = replace(latents.header, refined=True)
+    found = replace(latents, latent=latent.detach().cpu(), header=header)
+    (old_bits, old_distortion), (bits_now, distortion) = map(problem.measure, (start, walked(model, found, device)))
+    return found if bits_now + price * distortion < old_bits + price * old_distortion else latents
+
+
+def local_tradeoff(networks: CodecNetworks, model: Model, image: Tensor, near: tuple[Latents, Latents]) -> float:
+    """Lambda of an image, in bits a pixel for 1 of MS-SSIM: the slope between unrefined latents at two gains, the
+    lower one first."""
+    (low_bits, low), (high_bits, high) = (
+        RateDistortion(networks, image, latents).measure(walked(model, latents, image.device)) for latents in near
+    )
+    least, most = TRADEOFFS
+    return min(max((high_bits - low_bits) / image[0, 0].numel() / max(low - high, 1e-9), least), most)
+
+
+@torch.inference_mode()
+def rescaled(encoder: EncoderNetworks, analysed: Analysed, refined: Latents, gain: int) -> Latents:
+    """A refined latent at another gain, with the hyper-latent of that gain."""
+    header = refined.header
+    own = latents_at(encoder, analysed, gain, header.model)
+    change = interpolate(encoder.log_gain, gain) - interpolate(encoder.log_gain, header.gain)
+    latent = refined.latent * change.exp()[:, None, None]
+    return replace(own, latent=latent, header=replace(own.header, refined=header.refined))
