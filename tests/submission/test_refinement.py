@@ -263,4 +263,4 @@ def test_time_is_shared_by_processes_but_an_image_is_not() -> None:
     assert estimated_seconds(plan, megapixels, cost, Workforce(10, 2)) == pytest.approx(2 * one)
     assert estimated_seconds(plan, megapixels, cost, Workforce(10, 8)) == pytest.approx(2 * one)
     assert estimated_seconds({}, megapixels, cost, Workforce(10, 2)) == 0
-    assert larger_budget(95_000) == 100_000
+    assert larger_budget(94_000) == 100_000
