@@ -6,7 +6,7 @@ for a list of different entries, or `Annotated[int, Bounds(low=1)]` for a number
 
 import math
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -47,7 +47,7 @@ def read_settings(kind: type[T], path: Path, find: Find, **given: Any) -> T:
     """
     kinds = {name: hint for name, hint in get_type_hints(kind, include_extras=True).items() if name not in given}
     defaults = {field.name for field in fields(kind) if field.default is not MISSING}  # type: ignore[arg-type]
-    table = _read(path, find, ())
+    table = read_table(path, find)
     for key in table:
         if key not in kinds:
             raise ClicError(f"{path}: unknown key {key!r}; allowed are extends, {', '.join(kinds)}")
@@ -62,8 +62,11 @@ def wrong(path: Path, key: str, value: Any, allowed: str) -> ClicError:
     return ClicError(f"{path}: key {key!r} is {value!r}; it must be {allowed}")
 
 
-def _read(path: Path, find: Find, below: tuple[Path, ...]) -> Mapping[str, Any]:
-    """The file's keys over those of the file that it extends; `below` are the files that led here."""
+def read_table(path: Path, find: Find, below: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The file's keys over those of the file that it extends, those of a `[table]` one by one; nothing is checked yet.
+
+    `below` are the files that led here. Raises ClicError where a file cannot be read, or extends itself.
+    """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -76,7 +79,11 @@ def _read(path: Path, find: Find, below: tuple[Path, ...]) -> Mapping[str, Any]:
     parent_path = find(parent, path.parent)
     if parent_path.resolve() in (known.resolve() for known in (*below, path)):
         raise ClicError(f"{path}: extends {parent!r}, which extends it in turn; remove one of the two")
-    return {**_read(parent_path, find, (*below, path)), **table}
+    inherited = read_table(parent_path, find, (*below, path))
+    for key, value in table.items():
+        if isinstance(value, dict) and isinstance(inherited.get(key), dict):
+            table[key] = inherited[key] | value
+    return inherited | table
 
 
 def _checked(path: Path, key: str, value: Any, kind: Any) -> Any:

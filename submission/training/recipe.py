@@ -1,12 +1,11 @@
 """A recipe: an architecture and a list of training stages, read from strict TOML.
 
 Soft-then-hard (Guo et al., CLIC 2021) is two entries of that list. A recipe may extend another one: a preset's name, or
-a path. Its keys then stand beside the other's, those of `[architecture]` one by one; a list of stages replaces the
+a path. Its keys then stand over the other's, those of `[architecture]` one by one; a list of stages replaces the
 other's.
 """
 
 import math
-import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
@@ -19,6 +18,7 @@ from decoder.architecture import Architecture
 from decoder.attention import ATTENTIONS
 from decoder.context import CONTEXTS
 from harness.errors import ClicError
+from harness.settings import read_table
 from submission.quantization.centring import Centring
 from submission.quantization.quantizer import Quantizer
 from submission.quantization.registry import open_quantizer
@@ -123,7 +123,7 @@ def read_recipe(name: str) -> Recipe:
     Raises ClicError, one line that names the file, the key and what is allowed there.
     """
     path = _find(name, Path())
-    table = _read(path, ())
+    table = read_table(path, _find)
     try:
         return _recipe(table)
     except ValueError as error:
@@ -135,22 +135,6 @@ def _find(name: str, beside: Path) -> Path:
     if not path.is_file():
         raise ClicError(f"recipe {name!r}: not found; give one of {', '.join(preset_names())}, or a .toml file's path")
     return path
-
-
-def _read(path: Path, below: tuple[Path, ...]) -> dict[str, Any]:
-    """The file's keys over those of the recipe that it extends; `below` are the files that led here."""
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ClicError(f"{path}: not a readable TOML file ({error}); mend or replace it") from error
-    if "extends" not in table:
-        return table
-    parent = _find(str(table.pop("extends")), path.parent)
-    if parent.resolve() in (known.resolve() for known in (*below, path)):
-        raise ClicError(f"{path}: extends {parent.stem!r}, which extends it in turn; remove one of the two")
-    inherited = _read(parent, (*below, path))
-    architecture = {**inherited.get("architecture", {}), **table.get("architecture", {})}
-    return {**inherited, **table, "architecture": architecture}
 
 
 def _recipe(table: Mapping[str, Any]) -> Recipe:
