@@ -53,16 +53,21 @@ class Holder:
         return {path.stem for path in self.folder.glob("*.lock")} - {self.name}
 
     def is_dead(self, name: str) -> bool:
-        """Whether that process has ended, however it did; what is left of its lock file is then removed."""
+        """Whether that process has ended, however it did. Its lock file, if it left one, stays as a sign of that."""
         path = self._path(name)
+        if not path.exists():
+            return True
         lock = FileLock(path, blocking=False)
         try:
             lock.acquire()
         except Timeout:
             return False
-        path.unlink(missing_ok=True)
         lock.release()
         return True
+
+    def forget(self, name: str) -> None:
+        """Remove the lock file of a process that has ended, once nothing else is left of it."""
+        self._path(name).unlink(missing_ok=True)
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.lock"

@@ -251,13 +251,15 @@ class Store:
                 self._database.execute("DELETE FROM claim WHERE holder = ?", (name,))
                 self._part(name).unlink(missing_ok=True)
             if dead < others:
-                return  # somebody else is writing
+                return  # somebody else is writing; the next to be alone clears up
             for pattern in (".*.????????.part", "*/.*.????????.part", "*/images/.*.????????.part"):
                 for path in self.folder.glob(pattern):
                     path.unlink(missing_ok=True)
             if dead and not is_new:
                 known = self._database.execute("SELECT stream_sha256 FROM candidate").fetchall()
                 remove_others(self.folder, {digest for (digest,) in known})
+            for name in dead:
+                self._holder.forget(name)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from harness.errors import ClicError
-from leaderboard.units import is_rate, rate_name
+from leaderboard.units import rate_name
 
 LEADERBOARD_COLUMNS: Mapping[str, type] = {
     "team": str,
@@ -63,15 +63,13 @@ class Results:
     run: Mapping[str, Any]
 
     def rate_folder(self, rate: float) -> Path:
-        """Where this rate's archives and images are, however its name is spelt."""
-        spelt = (path for path in sorted(self.folder.iterdir()) if is_rate(path.name, rate))
-        return next(spelt, self.folder / rate_name(rate))
+        """Where this rate's archives and images are."""
+        return self.folder / rate_name(rate)
 
     def recorded(self, rate: float) -> Mapping[str, Any]:
         """What `run.json` says of this rate alone."""
         rates = self.run.get("rates")
-        found = (entry for key, entry in rates.items() if is_rate(key, rate)) if isinstance(rates, dict) else ()
-        entry = next(iter(found), None)
+        entry = rates.get(rate_name(rate)) if isinstance(rates, dict) else None
         return entry if isinstance(entry, dict) else {}
 
 

@@ -2,6 +2,8 @@
 
 import math
 
+from harness.rates import Rate
+
 
 def decibels(msssim: float) -> float:
     """MS-SSIM in dB, -10 log10(1 - m): infinite for a perfect copy, NaN for NaN."""
@@ -10,15 +12,7 @@ def decibels(msssim: float) -> float:
 
 def rate_name(rate: float) -> str:
     """A rate in bits per pixel as its folder is named: 0.075, 0.15, 0.3."""
-    return f"{rate:g}"
-
-
-def is_rate(text: str, rate: float) -> bool:
-    """Whether a folder's name or a key spells `rate`, be it 0.3 or 0.30."""
-    try:
-        return float(text) == rate
-    except ValueError:
-        return False
+    return str(Rate.parse(rate))
 
 
 def fixed(value: float, digits: int) -> str:

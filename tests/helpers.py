@@ -15,7 +15,7 @@ from harness.codecs.registry import open_codec
 from harness.images import list_images
 from harness.store import open_store
 from harness.sweep.local import LocalProcesses
-from harness.sweep.originals import identify
+from harness.sweep.originals import record_originals
 from harness.sweep.plan import Plan, describe
 from harness.sweep.run import sweep
 
@@ -48,7 +48,7 @@ def swept(folder: Path, codec: str, out: Path, **options: Any) -> pd.DataFrame:
     """The candidates of a folder of photographs by a codec, from the store in `out` after a sweep."""
     workers, progress = options.pop("workers", None), options.pop("progress", None)
     with open_store(out) as store:
-        originals = identify(list_images(folder), store, **options)
+        originals = record_originals(list_images(folder), store, **options)
         plan = Plan(originals, describe(open_codec(codec), codec))
         return sweep(plan, store, LocalProcesses(workers), options.get("rehash", False), progress)
 

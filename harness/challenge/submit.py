@@ -45,7 +45,7 @@ from harness.records import Entry
 from harness.selection.exact import chosen_rows
 from harness.store import Store, open_store
 from harness.sweep.local import LocalProcesses
-from harness.sweep.originals import Originals, identify
+from harness.sweep.originals import Originals, record_originals
 from harness.sweep.plan import Plan, describe
 from harness.sweep.run import sweep
 
@@ -90,7 +90,7 @@ def submit(
             log(f"{source.path.name}: {source.note}")
     with open_store(out) as store, exclusive(out):
         with bar("read") as progress:
-            originals = identify(images, store, rehash, progress)
+            originals = record_originals(images, store, rehash, progress)
         plan = Plan(originals, describe(codec, request.codec))
         with bar("sweep") as progress:
             candidates = sweep(plan, store, LocalProcesses(workers), rehash, progress)

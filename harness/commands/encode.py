@@ -22,7 +22,7 @@ def run(options: Namespace) -> int:
     from harness.progress import bar, log
     from harness.store import open_store
     from harness.sweep.local import LocalProcesses
-    from harness.sweep.originals import identify
+    from harness.sweep.originals import record_originals
     from harness.sweep.plan import Plan, describe
     from harness.sweep.run import sweep
 
@@ -32,7 +32,7 @@ def run(options: Namespace) -> int:
     codec = describe(open_codec(options.codec), options.codec)
     with open_store(options.out) as store:
         with bar("read") as progress:
-            plan = Plan(identify(images, store, options.rehash, progress), codec)
+            plan = Plan(record_originals(images, store, options.rehash, progress), codec)
         with bar("sweep") as progress:
             sweep(plan, store, LocalProcesses(options.workers), options.rehash, progress)
     print(options.out / "candidates.csv")

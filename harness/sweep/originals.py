@@ -23,7 +23,7 @@ class Originals:
     hashes: Mapping[str, str]
 
 
-def identify(
+def record_originals(
     images: Sequence[SourceImage], store: Store, rehash: bool = False, progress: Progress | None = None
 ) -> Originals:
     """Hash the photographs and put the set into the store.

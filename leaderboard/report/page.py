@@ -163,7 +163,7 @@ def _rejected(results: Results) -> list[str]:
     rates = results.run.get("rates")
     if not isinstance(rates, dict):
         return []
-    return [key for key in rates if not any(units.is_rate(key, rate) for rate in results.leaderboard["rate"])]
+    return [key for key in rates if key not in map(units.rate_name, results.leaderboard["rate"])]
 
 
 def _boxes(facts: list[RateFacts]) -> list[tuple[list[float], RateFacts]]:

@@ -8,7 +8,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from leaderboard.curves import Curve
-from leaderboard.units import decibels, rate_name
+from leaderboard.units import decibels
 
 # one shape for each archived image set, around (0, 0), with its column beside the rate in steps
 MARKS = {
@@ -119,7 +119,7 @@ def _grid(canvas: _Canvas, rates: Sequence[float]) -> Iterator[Markup]:
     for tick in _bpp_ticks(canvas.axes, rates, 40 / canvas.per_log_bpp):
         css = "rate" if tick in rates else ""
         yield Markup('<path class="grid {}" d="M{},{}V{}"/>').format(css, canvas.x(tick), top, bottom)
-        yield _text(canvas.x(tick), bottom + 18, "middle", rate_name(tick), css)
+        yield _text(canvas.x(tick), bottom + 18, "middle", f"{tick:g}", css)
     for db in range(canvas.axes.db_low, canvas.axes.db_high + 1, 1 if canvas.per_db >= 20 else 2):
         yield Markup('<path class="grid" d="M{},{}H{}"/>').format(left, canvas.y(db), right)
         yield _text(left - 8, canvas.y(db) + 4, "end", str(db))

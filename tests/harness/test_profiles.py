@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.challenge.profiles import Profile, load_profile, profile_names
+from harness.challenge.profiles import Profile, Target, load_profile, profile_names
 from harness.errors import ClicError
 from harness.rates import Rate
 
@@ -60,6 +60,7 @@ def test_printed_budgets(pixels: int, limits: tuple[int, int, int]) -> None:
     profile = load_profile("clic2021")
     assert tuple(profile.budget(pixels, rate) for rate in profile.rates) == limits
     assert tuple(profile.budget(pixels, float(rate)) for rate in profile.rates) == limits
+    assert tuple(Target(profile, rate, pixels).budget for rate in profile.rates) == limits
     assert tuple(profile.budget(pixels, rate.exact) for rate in profile.rates) == limits
 
 

@@ -216,14 +216,20 @@ def test_killed_at_thirty_random_moments(tmp_path: Path) -> None:
 
 
 def test_claims_of_a_killed_process_are_free_at_once(tmp_path: Path) -> None:
-    held = Key("image", "codec", "held")
+    """While others are at work its other traces stay; the next to be alone there clears them away."""
+    held, orphan = Key("image", "codec", "held"), stream_path(tmp_path, "ab" * 32)
     with open_store(tmp_path) as store:
         writer = Writer(tmp_path, 0)
         writer.wait_for(1)
         assert store.claim([held]) == []
         writer.end(signal.SIGKILL)
+        orphan.parent.mkdir(exist_ok=True)
+        orphan.write_bytes(b"as if it had been killed between stream and row")
         assert store.claim([held]) == [held]
+        with open_store(tmp_path):
+            assert orphan.exists()
     check(tmp_path, writer.committed)
+    assert not orphan.exists()
 
 
 def test_two_processes_write_one_store(tmp_path: Path) -> None:

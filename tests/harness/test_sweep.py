@@ -28,7 +28,7 @@ from harness.scores.msssim import Reference
 from harness.store import COLUMNS, DATABASE, open_store
 from harness.streams import stream_path
 from harness.sweep.coding import code, pixels_sha256
-from harness.sweep.originals import identify
+from harness.sweep.originals import record_originals
 from harness.sweep.plan import Task
 
 POINTS = list(ToyCodec().points())
@@ -151,7 +151,7 @@ def test_photographs_are_read_again_only_when_they_changed(
     def reads(**options: bool) -> list[str]:
         read.clear()
         with open_store(tmp_path / "out") as store:
-            identify(list_images(photographs), store, **options)
+            record_originals(list_images(photographs), store, **options)
         return sorted(name for name in read if name.endswith(".png"))
 
     monkeypatch.setattr(Path, "read_bytes", counting)

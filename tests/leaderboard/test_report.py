@@ -187,8 +187,8 @@ def test_one_rate_that_no_board_has(run: tuple[Path, dict[str, Path]]) -> None:
     results, originals = run
     for name in ("leaderboard.csv", "scores.csv"):
         table = pd.read_csv(results / name)
-        table[table["rate"] == 0.3].assign(rate="0.50").to_csv(results / name, index=False)
-    (results / "0.3").rename(results / "0.50")
+        table[table["rate"] == 0.3].assign(rate="0.5").to_csv(results / name, index=False)
+    (results / "0.3").rename(results / "0.5")
     (results / "run.json").unlink()
     html = write_report(results, originals).read_text(encoding="utf-8")
     assert "no archived boards at these rates" in html and "not recorded" in html
