@@ -1,6 +1,7 @@
 """A challenge's rules as data: one TOML file each in `rules/`, or one of the reader's own."""
 
 import math
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -19,7 +20,8 @@ class Profile:
 
     `rates` are in bits per pixel. `data_file` is the uploaded file's name; where `container`
     is "zip", `payload` is its only member, otherwise `payload` equals `data_file`. `seconds` is the time on
-    the clock that decoding one submission may take.
+    the clock that decoding one submission may take. `packages` are those that the server's container has, as pip
+    calls them; what they require comes along.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Profile:
     memory_bytes: Positive
     seconds: Positive
     cpus: Positive
+    packages: tuple[str, ...] = ("torch", "numpy", "pillow")
 
     def budget(self, pixels: int, rate: str | float | Fraction | Rate) -> int:
         """Bytes that a set of `pixels` pixels may take at `rate` bits per pixel; exactly that many pass.
@@ -94,6 +97,9 @@ def _check_names(path: Path, profile: Profile) -> None:
         name = getattr(profile, key)
         if not (name.isascii() and name.isprintable()) or set(name) & set("/\\ \"'") or name in (".", ".."):
             raise wrong(path, key, name, "a plain file name: ASCII, no slashes, spaces or quotes")
+    for package in profile.packages:
+        if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", package):
+            raise wrong(path, "packages", package, "a list of packages' names as pip has them")
     if profile.data_file in ("decode", "decoder.zip"):
         raise wrong(path, "data_file", profile.data_file, "another name than the decoder's")
     if profile.container == "raw" and profile.payload != profile.data_file:

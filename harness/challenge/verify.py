@@ -12,7 +12,7 @@ from PIL import Image
 
 from harness.challenge.archive import archive_problems, is_executable, sha224
 from harness.challenge.profiles import Profile
-from harness.challenge.sandbox import UNPACKED_RATIO, DecodeRun, run_decoder
+from harness.challenge.sandbox import UNPACKED_RATIO, DecodeRun, RunOptions, run_decoder
 from harness.errors import ClicError
 from harness.files import write_atomic
 from harness.images import SourceImage, list_images
@@ -137,10 +137,10 @@ def verify(
             workdir = Path(folder).resolve() / "work"
             with bar(f"{rate}: decoding") as progress:
 
-                def count() -> None:
-                    progress(len(_pictures(workdir)), len(originals))
+                def count(seen: Path) -> None:
+                    progress(len(_pictures(seen)), len(originals))
 
-                run = run_decoder(decoder, data, workdir, profile, time_limit, tick=count)
+                run = run_decoder(decoder, data, workdir, profile, RunOptions(time_limit, tick=count))
             other += _run_findings(run, profile, time_limit)
             pictures = _pictures(workdir)
             for original in originals:

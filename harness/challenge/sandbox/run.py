@@ -1,0 +1,196 @@
+"""Run `./decode` as the challenge's server does, in the strongest box that this machine offers (see boxes.py)."""
+
+import os
+import shutil
+import socket
+import stat
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from harness.challenge.archive import extract_zip
+from harness.challenge.profiles import Profile
+from harness.challenge.sandbox.boxes import MAX_PROCESSES, MAX_TASKS, Box, command, environment, levels, limits
+from harness.challenge.sandbox.cgroup import Group, make_group
+from harness.challenge.sandbox.tree import entries_in, fetch, used_bytes
+from harness.challenge.sandbox.view import view
+from harness.challenge.sandbox.watch import PROC, Allowance, Watch
+from harness.errors import ClicError
+
+UNPACKED_RATIO = 4  # a decoder may unpack to this many times the limit for its zip; the sources name no limit
+DISK_BYTES = 4 << 30  # that a decoder may write, beside its own files
+FULL_BYTES = 1 << 16  # a disk with less to spare is full
+READY_SECONDS = 600  # in which a box is built and a submission copied into it
+SHOWN = 20  # paths outside, at most
+PLACES = ("home/decoder", "tmp", "var/tmp", "dev", "proc", "submission")  # in a sealed box, where writing is no fault
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a run is made: seconds (by default the profile's), a level (the strongest), bytes on disk, threads.
+
+    `threads` 0 leaves their number to the decoder. `tick` gets the folder that the decoder works in, twice a second.
+    """
+
+    time_limit: float | None = None
+    level: str | None = None
+    disk_bytes: int = DISK_BYTES
+    threads: int = 0
+    tick: Callable[[Path], None] = lambda folder: None
+
+
+@dataclass(frozen=True)
+class DecodeRun:
+    """How a decoder did: seconds on the clock, the highest memory seen (None where it cannot be measured).
+
+    `returncode` is negative where a signal ended it (or 128 plus the signal, from inside a box). `output` is
+    the end of what it printed. `level` is the box it ran in, `not_enforced` what that box leaves open.
+    `stopped` says what it was killed for: "", "time", "memory", "disk" or "processes". `outside` are files that it
+    made beside its folder and those for temporary files, where the box can tell.
+    """
+
+    returncode: int
+    seconds: float
+    peak_memory_bytes: int | None
+    output: str
+    level: str
+    not_enforced: tuple[str, ...]
+    stopped: str = ""
+    outside: tuple[str, ...] = ()
+
+
+def run_decoder(
+    decoder_zip: Path, data_file: Path, workdir: Path, profile: Profile, options: RunOptions | None = None
+) -> DecodeRun:
+    """Unpack a decoder beside its data in an empty folder and run it there, without arguments or input.
+
+    What it leaves in its folder is in `workdir` afterwards. Nothing that the decoder started is alive then. Raises
+    ClicError for a folder in use, a missing data file, an archive that `extract_zip` refuses, and one without an
+    executable `decode`.
+    """
+    options = options or RunOptions()
+    workdir = workdir.resolve()
+    if workdir.exists() and not (workdir.is_dir() and not any(workdir.iterdir())):
+        raise ClicError(f"{workdir}: not empty; give an empty or a new folder to decode in")
+    for name in (".home", ".tmp"):
+        (workdir / name).mkdir(parents=True)
+    try:
+        shutil.copyfile(data_file, workdir / data_file.name)
+    except OSError as error:
+        raise ClicError(f"{data_file}: cannot be copied ({error.strerror}); give the data file") from error
+    extract_zip(decoder_zip, workdir, UNPACKED_RATIO * profile.decoder_bytes)
+    decode = workdir / "decode"
+    if not (decode.is_file() and os.access(decode, os.X_OK)):
+        raise ClicError(f"{decoder_zip}: no executable file 'decode' at its top level; pack one of mode 0755")
+    disk = used_bytes(workdir) + options.disk_bytes
+    seconds = profile.seconds if options.time_limit is None else options.time_limit
+    box = Box(options.level or levels()[0], disk, profile.cpus, options.threads, profile.packages)
+    return _run(box, workdir, Allowance(profile.memory_bytes, disk, MAX_PROCESSES, seconds), options.tick)
+
+
+def _run(box: Box, workdir: Path, allowance: Allowance, tick: Callable[[Path], None]) -> DecodeRun:
+    """Start the box, watch it to its end or its limits, kill whatever is left of it, and fetch what it wrote."""
+    group = make_group(allowance.memory_bytes + allowance.disk_bytes, MAX_TASKS)
+    not_enforced = (*box.not_enforced, *_beyond(group))
+    with ExitStack() as stack:
+        if group:
+            stack.callback(group.remove)
+        root = Path(stack.enter_context(TemporaryDirectory(prefix="clic-root-", ignore_cleanup_errors=True)))
+        variables = environment(box, workdir, root)
+        ours, its = (stack.enter_context(end) for end in socket.socketpair())
+        try:
+            process = subprocess.Popen(
+                command(box, workdir, root, its.fileno() if box.sealed else None, ["./decode"]),
+                cwd=workdir,
+                env=variables,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=(its.fileno(),) if box.sealed else (),
+                preexec_fn=_prepare(box, group),
+            )
+        except OSError as error:  # without a box: no interpreter of that name, or no program at all
+            return DecodeRun(126, 0.0, None, f"cannot start: {error.strerror}", box.level, not_enforced)
+        its.close()
+        watch = Watch(process, f"HOME={variables['HOME']}".encode(), allowance)
+        work, top = workdir, None
+        try:
+            if box.sealed:
+                work, top = _handles(ours, watch, stack)
+                ours.send(b"g")
+            watch.start = time.monotonic()
+            stopped = watch.until_end(lambda: _taken(box, work, allowance.disk_bytes), lambda: tick(work))
+            seconds = time.monotonic() - watch.start
+        finally:
+            watch.kill()
+        if group and not stopped and group.ended_for_memory():
+            stopped = "memory"
+        if work != workdir:
+            fetch(work, workdir, allowance.disk_bytes)
+        output = watch.tail.decode(errors="replace")
+        outside = tuple(_written(top, box)) if top else ()
+        return DecodeRun(process.returncode, seconds, watch.peak, output, box.level, not_enforced, stopped, outside)
+
+
+def _prepare(box: Box, group: Group | None) -> Callable[[], None]:
+    lower = limits(box)
+
+    def prepare() -> None:
+        if group:
+            group.join()
+        lower()
+
+    return prepare
+
+
+def _beyond(group: Group | None) -> Iterator[str]:
+    """What is not enforced here whatever the box."""
+    if not (group and group.limits_memory):
+        yield "memory between two looks"
+    if not PROC.exists():
+        yield from ("memory", "number of processes", "end of processes that leave their group")
+    if not hasattr(os, "sched_setaffinity"):
+        yield "processor count"
+
+
+def _handles(ours: socket.socket, watch: Watch, stack: ExitStack) -> tuple[Path, Path]:
+    """The decoder's folder and the root in a sealed box, as paths that only this process can use."""
+    ours.settimeout(READY_SECONDS)
+    try:
+        _, handles, _, _ = socket.recv_fds(ours, 16, 2)
+    except TimeoutError:
+        handles = []
+    for handle in handles:
+        stack.callback(os.close, handle)
+    if len(handles) != 2:
+        watch.kill()
+        said = watch.tail.decode(errors="replace").strip().split("\n")[-1]
+        raise ClicError(
+            f"sandbox: the box could not be made ({said or 'no reason given'}); make room in memory, or run again"
+        )
+    work, top = (Path(f"/proc/self/fd/{handle}") for handle in handles)
+    return work, top
+
+
+def _taken(box: Box, work: Path, disk_bytes: int) -> int:
+    """Bytes on disk; above `disk_bytes` where a sealed box has none left."""
+    if not box.sealed:
+        return used_bytes(work)
+    state = os.statvfs(work)
+    full = state.f_bavail * state.f_frsize < FULL_BYTES or state.f_favail == 0
+    return disk_bytes + 1 if full else disk_bytes - state.f_bavail * state.f_frsize
+
+
+def _written(top: Path, box: Box) -> Iterator[str]:
+    """What a decoder has left outside of its places, at most `SHOWN` paths; not the box's own mount points."""
+    seen = view(box.packages)
+    own = {target.lstrip("/") for _, target in (*seen.binds, *seen.packages)}
+    own |= {target.lstrip("/") for target, _ in seen.links}
+    found = (path for path, state in entries_in(top, {*PLACES, *own}) if not stat.S_ISDIR(state.st_mode))
+    yield from (f"/{path}" for path in islice(found, SHOWN))

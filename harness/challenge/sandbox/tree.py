@@ -1,0 +1,77 @@
+"""A folder that a stranger's program has filled: walked, measured and copied without following where it leads."""
+
+import os
+import shutil
+import stat
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from harness.errors import ClicError
+
+MAX_ENTRIES = 200_000  # looked at; no decoder leaves so many
+
+
+def entries_in(folder: Path, leave_out: Collection[str] = ()) -> Iterator[tuple[str, os.stat_result]]:
+    """Relative paths of all that lies in a folder and below, with their state; links are not followed.
+
+    `leave_out` are relative paths that are not entered. What cannot be read is passed over, and so is what comes after
+    `MAX_ENTRIES`. No recursion: folders can be nested deeper than Python's stack.
+    """
+    waiting, seen = [""], 0
+    while waiting:
+        inner = waiting.pop()
+        try:
+            with os.scandir(folder / inner) as listing:
+                entries = sorted(listing, key=lambda entry: entry.name)
+        except OSError:
+            continue
+        for entry in entries:
+            path = f"{inner}{entry.name}"
+            seen += 1
+            if seen > MAX_ENTRIES:
+                return
+            try:
+                state = entry.stat(follow_symlinks=False)
+            except OSError:
+                continue
+            if path in leave_out:
+                continue
+            yield path, state
+            if stat.S_ISDIR(state.st_mode):
+                waiting.append(path + "/")
+
+
+def used_bytes(folder: Path) -> int:
+    """Bytes that a folder takes on disk, holes in files left out."""
+    return sum(state.st_blocks * 512 for _, state in entries_in(folder))
+
+
+def fetch(source: Path, target: Path, max_bytes: int) -> None:
+    """Copy plain files and folders that `target` lacks or has otherwise, as long as they sum to `max_bytes`.
+
+    Raises ClicError where there is no room for them.
+    """
+    for path, state in entries_in(source):
+        place = target / path
+        try:
+            if stat.S_ISDIR(state.st_mode):
+                place.mkdir(exist_ok=True)
+            elif stat.S_ISREG(state.st_mode) and not _same(place, state) and state.st_size <= max_bytes:
+                max_bytes -= state.st_size
+                shutil.copyfile(source / path, place, follow_symlinks=False)
+                os.utime(place, ns=(state.st_atime_ns, state.st_mtime_ns))
+        except PermissionError:
+            continue  # left unreadable, as it is for everybody else
+        except OSError as error:
+            raise ClicError(
+                f"{target}: what the decoder wrote cannot be copied there ({error.strerror}); make room, or let "
+                "TMPDIR name a folder with more"
+            ) from error
+
+
+def _same(place: Path, state: os.stat_result) -> bool:
+    try:
+        known = place.stat(follow_symlinks=False)
+    except OSError:
+        return False
+    return (known.st_size, known.st_mtime_ns) == (state.st_size, state.st_mtime_ns)
