@@ -1,78 +1,43 @@
 """Everything for which the challenge's server would reject a submission, all at once and beforehand."""
 
 import os
-import tempfile
-import zipfile
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
-from harness.challenge.archive import archive_problems, is_executable, sha224
+from harness.challenge import contents
+from harness.challenge.archive import sha224
+from harness.challenge.findings import Finding
+from harness.challenge.pictures import picture_findings, pictures_in, pixels_digest
 from harness.challenge.profiles import Profile
-from harness.challenge.sandbox import UNPACKED_RATIO, DecodeRun, RunOptions, run_decoder
+from harness.challenge.sandbox import DISK_BYTES, DecodeRun, RunOptions, levels, run_decoder, why_not
+from harness.challenge.sandbox.tree import scratch
 from harness.errors import ClicError
 from harness.files import write_atomic
 from harness.images import SourceImage, list_images
 from harness.progress import bar
 
 DECODER = "decoder.zip"
-PICTURE_ENDINGS = (
-    ".apng",
-    ".avif",
-    ".bmp",
-    ".bpg",
-    ".gif",
-    ".heic",
-    ".heif",
-    ".j2k",
-    ".jp2",
-    ".jpeg",
-    ".jpg",
-    ".jxl",
-    ".pgm",
-    ".png",
-    ".pnm",
-    ".ppm",
-    ".qoi",
-    ".tif",
-    ".tiff",
-    ".webp",
-    ".264",
-    ".265",
-    ".avi",
-    ".h264",
-    ".h265",
-    ".hevc",
-    ".ivf",
-    ".mkv",
-    ".mov",
-    ".mp4",
-    ".obu",
-    ".webm",
-    ".y4m",
-    ".yuv",
-)
-_SCRIPT_BYTES = 1 << 20  # of `decode`, enough to judge a script
 _SAYS_AT_MOST = 300  # characters of the decoder's last line
-_DATA_UNPACKED = 1 << 30  # no set's data comes near
-_PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"  # W3C PNG, 5.2 and 11.2.1: width, height, depth, colour type follow
+_DISK_A_PIXEL = 16  # bytes: raw RGB, PNG, and as much again for what lies between
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One reason for a rejection: what, where, what is expected there, how to mend it."""
+class VerifyOptions:
+    """How a submission is verified: seconds a run (by default the profile's), where good pictures go as NAME.png.
 
-    what: str
-    where: str
-    expected: str
-    mend: str
+    `trusted` says that the decoder was packed by this installation, `unsafe` that it may run without a box all the
+    same. It is run `runs` times, once or twice: the second time with another number of threads, to see whether it
+    gives the same pictures.
+    """
 
-    def __str__(self) -> str:
-        """The finding in one line."""
-        return f"{self.where}: {self.what}; expected {self.expected}; {self.mend}"
+    time_limit: float | None = None
+    keep: Path | None = None
+    trusted: bool = False
+    unsafe: bool = False
+    runs: int = 1
 
 
 @dataclass(frozen=True)
@@ -81,7 +46,8 @@ class Verification:
 
     `images` counts the pictures that decoded as they should. Seconds, memory and `sandbox` are None where the
     decoder was not run; `not_enforced` names what the sandbox could not keep it from. `decoder_says` is the last line
-    that the decoder printed; ours says there how its seconds split into entropy decoding, synthesis and PNG.
+    that the decoder printed; ours says there how its seconds split into entropy decoding, synthesis and PNG. It was
+    run `runs` times; seconds and memory are the first run's.
     """
 
     findings: tuple[Finding, ...]
@@ -97,6 +63,7 @@ class Verification:
     peak_memory_bytes: int | None = None
     sandbox: str | None = None
     not_enforced: tuple[str, ...] = ()
+    runs: int = 0
 
     @property
     def ok(self) -> bool:
@@ -109,19 +76,14 @@ class Verification:
 
 
 def verify(
-    directory: Path,
-    images: Path,
-    profile: Profile,
-    rate: str,
-    time_limit: float | None = None,
-    keep: Path | None = None,
+    directory: Path, images: Path, profile: Profile, rate: str, options: VerifyOptions | None = None
 ) -> Verification:
     """Check the submission in `directory`, decoder.zip and the profile's data file, against the originals.
 
-    The decoder runs in a temporary folder unless a finding rules that out; `time_limit` is in seconds, by
-    default the profile's. Pictures that decoded as they should are put into `keep` as NAME.png. Raises
-    ClicError where nothing can be checked: no such folders, an unreadable original, a rate that is none.
+    The decoder runs in a temporary folder unless a finding rules that out. Raises ClicError where nothing can be
+    checked: no such folders, an unreadable original, a rate that is none, no box for a decoder that is not trusted.
     """
+    options = options or VerifyOptions()
     if not directory.is_dir():
         raise ClicError(f"{directory}: no such folder; give the one with {DECODER} and {profile.data_file}")
     originals = list_images(images)
@@ -129,173 +91,110 @@ def verify(
     budget = profile.budget(pixels, rate)
     decoder, data = directory / DECODER, directory / profile.data_file
 
-    blocking = [*_decoder_archive(decoder, profile), *_data_archive(data, profile)]
-    other = [*_sizes(decoder, data, profile, budget, rate), *_forbidden(decoder)]
-    run, decoded = None, 0
+    blocking = list(contents.blocking(decoder, data, profile))
+    other = [*contents.sizes(decoder, data, profile, budget, rate), *contents.forbidden(decoder)]
+    trial = Trial(decoder, data, profile, tuple(originals), options)
+    runs: list[DecodeRun] = []
+    digests: Mapping[str, str] = {}
     if not blocking:
-        with tempfile.TemporaryDirectory(prefix="clic-verify-", ignore_cleanup_errors=True) as folder:
-            workdir = Path(folder).resolve() / "work"
-            with bar(f"{rate}: decoding") as progress:
-
-                def count(seen: Path) -> None:
-                    progress(len(_pictures(seen)), len(originals))
-
-                run = run_decoder(decoder, data, workdir, profile, RunOptions(time_limit, tick=count))
-            other += _run_findings(run, profile, time_limit)
-            pictures = _pictures(workdir)
-            for original in originals:
-                found = list(_picture_findings(original, pictures.get(f"{original.name}.png", []), workdir))
-                other += found
-                if not found:
-                    decoded += 1
-                    if keep is not None:
-                        path = pictures[f"{original.name}.png"][0]
-                        write_atomic(keep / path.name, path.read_bytes())
+        require_box(decoder, options)
+        for number in range(options.runs):
+            title = f"{rate}: decoding" + (" again" if number else "")
+            done, found, given = trial.run(title, threads=_other_threads(profile) if number else 0)
+            other += _differences(digests, given) if number else found
+            digests = digests or given
+            runs.append(done)
+    run = runs[0] if runs else None
     return Verification(
         findings=(*blocking, *other),
         rate=rate,
         pixels=pixels,
         budget_bytes=budget,
-        data_bytes=_size(data),
-        decoder_bytes=_size(decoder),
+        data_bytes=contents.size_of(data),
+        decoder_bytes=contents.size_of(decoder),
         decoder_sha224=sha224(decoder) if decoder.is_file() else None,
-        images=decoded,
+        images=len(digests),
         decode_seconds=run.seconds if run else None,
         decoder_says=_last_line(run.output) if run else None,
         peak_memory_bytes=run.peak_memory_bytes if run else None,
         sandbox=run.level if run else None,
         not_enforced=run.not_enforced if run else (),
+        runs=len(runs),
     )
+
+
+def require_box(decoder: Path, options: VerifyOptions) -> None:
+    """Raise ClicError where only a decoder of one's own may run, and this is a stranger's."""
+    if levels()[0] != "limits" or options.trusted or options.unsafe:
+        return
+    reasons = "; ".join(f"{level}: {why_not(level)}" for level in ("bubblewrap", "namespaces", "landlock"))
+    raise ClicError(
+        f"{decoder}: not packed by this installation, and nothing here can lock it in ({reasons}); install bubblewrap "
+        "(as by 'apt-get install bubblewrap'), or let it do whatever you may do by --unsafe"
+    )
+
+
+def _other_threads(profile: Profile) -> int:
+    """Another number of threads than a decoder takes by itself."""
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return 1 if min(available, profile.cpus) > 1 else 2
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A decoder and a data file that are going to be run, and what pictures are expected of them."""
+
+    decoder: Path
+    data: Path
+    profile: Profile
+    originals: Sequence[SourceImage]
+    options: VerifyOptions
+
+    def run(self, title: str, threads: int = 0) -> tuple[DecodeRun, list[Finding], dict[str, str]]:
+        """One run, what is wrong with it, and the digests of the pictures that are as they should be, by name."""
+        limit = self.profile.seconds if self.options.time_limit is None else self.options.time_limit
+        limit *= self.profile.cpus if threads else 1  # so few threads may take longer than the rules allow
+        disk = max(DISK_BYTES, _DISK_A_PIXEL * sum(image.pixels for image in self.originals))
+        digests: dict[str, str] = {}
+        with (
+            scratch("clic-verify-") as folder,
+            bar(title) as show,
+        ):
+            workdir = folder / "work"
+
+            def count(seen: Path) -> None:
+                show(len(pictures_in(seen)), len(self.originals))
+
+            options = RunOptions(limit, disk_bytes=disk, threads=threads, tick=count)
+            run = run_decoder(self.decoder, self.data, workdir, self.profile, options)
+            findings = list(_run_findings(run, self.profile, limit))
+            pictures = pictures_in(workdir)
+            for original in self.originals:
+                name = f"{original.name}.png"
+                found = list(picture_findings(original, pictures.get(name, []), workdir))
+                findings += found
+                if not found:
+                    digests[name] = pixels_digest(pictures[name][0])
+                    if self.options.keep is not None and not threads:
+                        write_atomic(self.options.keep / name, pictures[name][0].read_bytes())
+        return run, findings, digests
+
+
+def _differences(first: Mapping[str, str], second: Mapping[str, str]) -> Iterator[Finding]:
+    """Pictures that a second run has not given again."""
+    for name, digest in first.items():
+        if second.get(name) != digest:
+            yield Finding(
+                "other pixels when decoded again" if name in second else "not given when decoded again",
+                name,
+                "the same picture in every run, with any number of threads",
+                "fix seeds and threads, and compute what decides symbols in integers",
+            )
 
 
 def _last_line(output: str) -> str:
     lines = output.strip().splitlines()
     return lines[-1].strip()[:_SAYS_AT_MOST] if lines else ""
-
-
-def _size(path: Path) -> int | None:
-    return path.stat().st_size if path.is_file() else None
-
-
-def _archive(path: Path, max_bytes: int) -> Iterator[Finding]:
-    """Findings of a file that has to be a sound zip."""
-    for problem in archive_problems(path, max_bytes):
-        what, _, mend = problem.removeprefix(f"{path}: ").rpartition("; ")
-        yield Finding(what, path.name, "an archive that unpacks safely everywhere", mend)
-
-
-def _data_archive(path: Path, profile: Profile) -> Iterator[Finding]:
-    if not path.is_file():
-        yield Finding("missing", path.name, f"the data file of {profile.title}", "pack the streams into it")
-    elif profile.container == "zip":
-        yield from _archive(path, _DATA_UNPACKED)
-
-
-def _decoder_archive(path: Path, profile: Profile) -> Iterator[Finding]:
-    """What keeps the decoder from being unpacked and started."""
-    if not path.is_file():
-        yield Finding("missing", path.name, "a zip with an executable 'decode'", "pack the decoder into it")
-        return
-    problems = list(_archive(path, UNPACKED_RATIO * profile.decoder_bytes))
-    yield from problems
-    if not zipfile.is_zipfile(path):
-        return
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = {info.filename: info for info in archive.infolist()}
-            if profile.data_file in members:
-                yield Finding(
-                    f"member {profile.data_file!r} would lie where the data file does",
-                    path.name,
-                    "a decoder without data",
-                    "leave it out",
-                )
-            if "decode" not in members:
-                near = [name for name in members if PurePosixPath(name.lower()).stem == "decode"]
-                yield Finding(
-                    "no 'decode' at the top level" + (f" (but {near[0]!r})" if near else ""),
-                    path.name,
-                    "an executable file 'decode'",
-                    "name it so and move it there",
-                )
-                return
-            if not is_executable(members["decode"]):
-                yield Finding(
-                    "not executable",
-                    f"{path.name}: decode",
-                    "mode 0755 in the zip",
-                    "chmod +x decode and pack again with a tool that keeps modes",
-                )
-            if not problems:
-                with archive.open("decode") as file:
-                    yield from _program(file.read(_SCRIPT_BYTES), f"{path.name}: decode")
-    except (OSError, ValueError, zipfile.BadZipFile):
-        return  # damaged: among the problems above already
-
-
-def _program(head: bytes, where: str) -> Iterator[Finding]:
-    """What keeps Linux from starting a file with these first bytes."""
-    if head.startswith(b"\x7fELF"):
-        return
-    if not head.startswith(b"#!"):
-        yield Finding(
-            "neither a script nor a Linux program",
-            where,
-            "a first line with #!, or an ELF file",
-            "add a first line such as #!/bin/bash",
-        )
-        return
-    interpreter = head[2:].split(b"\n")[0].strip()
-    if not interpreter.startswith(b"/"):
-        yield Finding(
-            f"interpreter {interpreter.decode(errors='replace')!r} is not a full path",
-            where,
-            "a path such as /bin/bash",
-            "write the full path after #!",
-        )
-    if b"\r\n" in head:
-        yield Finding(
-            "lines end as on Windows (CRLF)",
-            where,
-            "lines that end in LF alone",
-            "convert it, as by sed -i 's/\\r$//' decode",
-        )
-
-
-def _sizes(decoder: Path, data: Path, profile: Profile, budget: int, rate: str) -> Iterator[Finding]:
-    size = _size(decoder)
-    if size is not None and size > profile.decoder_bytes:
-        yield Finding(
-            f"{size:,} bytes, {size - profile.decoder_bytes:,} over the limit",
-            decoder.name,
-            f"at most {profile.decoder_bytes:,} bytes",
-            "send fewer or smaller weights",
-        )
-    size = _size(data)
-    if size is not None and size > budget:
-        yield Finding(
-            f"{size:,} bytes, {size - budget:,} over the budget",
-            data.name,
-            f"at most {budget:,} bytes for {rate} bits per pixel",
-            "choose lower operating points",
-        )
-
-
-def _forbidden(decoder: Path) -> Iterator[Finding]:
-    """Pictures or videos in the decoder, which the FAQ of 2024 and 2025 forbids."""
-    try:
-        with zipfile.ZipFile(decoder) as archive:
-            names = archive.namelist()
-    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
-        return  # a finding elsewhere
-    for name in names:
-        if PurePosixPath(name).suffix.lower() in PICTURE_ENDINGS:
-            yield Finding(
-                f"member {name!r} is a picture or a video",
-                decoder.name,
-                "no image or video data in the decoder",
-                "leave it out",
-            )
 
 
 def _run_findings(run: DecodeRun, profile: Profile, time_limit: float | None) -> Iterator[Finding]:
@@ -311,6 +210,8 @@ def _run_findings(run: DecodeRun, profile: Profile, time_limit: float | None) ->
             f"at most {profile.memory_bytes:,}",
             "decode one picture, or one tile, after the other",
         )
+    elif run.stopped == "disk":
+        yield Finding("filled the disk", where, "what the pictures need", "write each picture once, and little else")
     elif run.stopped:
         yield Finding(f"started too many {run.stopped}", where, "a handful", "start one a processor")
     elif run.returncode != 0:
@@ -322,51 +223,20 @@ def _run_findings(run: DecodeRun, profile: Profile, time_limit: float | None) ->
             "mend the error that it prints",
         )
 
-
-def _pictures(folder: Path) -> dict[str, list[Path]]:
-    """The PNG files in a folder and all below, by name; links are left out, they may point anywhere."""
-    found: dict[str, list[Path]] = {}
-    for place, _, names in os.walk(folder):
-        for name in sorted(names):
-            path = Path(place) / name
-            if name.endswith(".png") and path.is_file() and not path.is_symlink():
-                found.setdefault(name, []).append(path)
-    return found
-
-
-def _picture_findings(original: SourceImage, found: list[Path], workdir: Path) -> Iterator[Finding]:
-    """What is wrong with the decoded picture of one original."""
-    name, size = f"{original.name}.png", f"{original.width} x {original.height}"
-    if not found:
-        yield Finding("missing", name, f"a PNG of {size}", f"let decode write images/{name}")
-        return
-    if len(found) > 1:
-        places = ", ".join(str(path.relative_to(workdir)) for path in sorted(found))
-        yield Finding(f"written {len(found)} times: {places}", name, "one file of that name", "keep one")
-        return
-    try:
-        with found[0].open("rb") as file:
-            head = file.read(len(_PNG) + 10)
-    except OSError as error:
-        yield Finding(f"not readable ({error.strerror})", name, f"a PNG of {size}", "leave it readable")
-        return
-    if not head.startswith(_PNG) or len(head) < len(_PNG) + 10:
-        yield Finding("not a PNG file", name, f"a PNG of {size}", "save it as PNG")
-        return
-    width, height = (int.from_bytes(head[at : at + 4], "big") for at in (16, 20))
-    if (width, height) != (original.width, original.height):
-        yield Finding(f"{width} x {height}", name, size, "write the size of the original")
-        return
-    if (head[24], head[25]) != (8, 2):
+    for package in sorted(set(re.findall(r"No module named '(\w+)", run.output))):
+        if run.returncode != 0:
+            yield Finding(
+                f"needs the package {package!r}",
+                where,
+                f"none but {', '.join(profile.packages)}, and what they require",
+                "do without it, or pack it into decoder.zip",
+            )
+    if run.network:
+        yield Finding("tried to reach the network", where, "a decoder that needs none", "leave that out")
+    if run.outside:
         yield Finding(
-            f"PNG of {head[24]} bits and colour type {head[25]}",
-            name,
-            "RGB of 8 bits (type 2)",
-            "convert it to RGB before saving",
+            f"wrote outside its folder: {', '.join(run.outside)}",
+            where,
+            "files in its folder, or below TMPDIR",
+            "write there",
         )
-        return
-    try:
-        with Image.open(found[0]) as image:
-            image.load()
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        yield Finding(f"damaged ({error})", name, f"a whole PNG of {size}", "write it to its end")

@@ -15,18 +15,32 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--rate", metavar="BPP", required=True, help="bits per pixel of the whole set")
     shared.add_profile(parser)
     shared.add_time_limit(parser)
+    parser.add_argument(
+        "--once",
+        action="store_true",
+        help="run the decoder once; without it one that was not packed by this installation is run twice, and must "
+        "give the same pictures",
+    )
+    parser.add_argument(
+        "--unsafe",
+        action="store_true",
+        help="run a stranger's decoder even where nothing can lock it in: it may then do whatever you may do",
+    )
     shared.add_json(parser)
 
 
 def run(options: Namespace) -> int:
     """Print every finding; 1 where there are any."""
+    from harness.challenge.origin import packed_here
     from harness.challenge.profiles import load_profile
-    from harness.challenge.verify import verify
+    from harness.challenge.verify import DECODER, VerifyOptions, verify
     from harness.files import as_json
     from harness.progress import counted, log
 
     profile = load_profile(options.profile)
-    found = verify(options.directory, options.images, profile, options.rate, options.time_limit)
+    own = packed_here(options.directory / DECODER, profile)
+    how = VerifyOptions(options.time_limit, trusted=own, unsafe=options.unsafe, runs=1 if own or options.once else 2)
+    found = verify(options.directory, options.images, profile, options.rate, how)
     if options.json:
         print(as_json(found.to_json()), end="")
     else:

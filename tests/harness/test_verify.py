@@ -16,7 +16,7 @@ from PIL import Image
 
 from harness.challenge.archive import write_zip
 from harness.challenge.profiles import Profile, load_profile
-from harness.challenge.verify import DECODER, Verification, verify
+from harness.challenge.verify import DECODER, Verification, VerifyOptions, verify
 from harness.errors import ClicError
 
 PROFILE = load_profile("clic2025")
@@ -76,7 +76,7 @@ class Case:
         write_zip(self.folder / "bs.zip", members)
 
     def verify(self, profile: Profile = PROFILE, rate: str = "100", time_limit: float = 20) -> Verification:
-        return verify(self.folder, self.originals, profile, rate, time_limit, self.keep)
+        return verify(self.folder, self.originals, profile, rate, VerifyOptions(time_limit, self.keep))
 
     def says(self, profile: Profile = PROFILE, rate: str = "100", time_limit: float = 20) -> list[str]:
         return [str(finding) for finding in self.verify(profile, rate, time_limit).findings]

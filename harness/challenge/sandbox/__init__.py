@@ -2,6 +2,7 @@
 
 from harness.challenge.sandbox.boxes import levels as levels
 from harness.challenge.sandbox.boxes import why_not as why_not
+from harness.challenge.sandbox.run import DISK_BYTES as DISK_BYTES
 from harness.challenge.sandbox.run import UNPACKED_RATIO as UNPACKED_RATIO
 from harness.challenge.sandbox.run import DecodeRun as DecodeRun
 from harness.challenge.sandbox.run import RunOptions as RunOptions

@@ -25,7 +25,7 @@ from harness.challenge.sandbox.view import View, view, without_masked
 WORK = "/home/decoder"  # the decoder's folder in a box with a root of its own
 SHARED_MEMORY = 1 << 30  # bytes in /dev/shm
 MAX_PROCESSES = 1_000
-MAX_TASKS = 4 * MAX_PROCESSES  # processes and threads
+MAX_TASKS = 2 * MAX_PROCESSES  # processes and threads
 MAX_FILE_BYTES = 8 << 30  # no picture, weights or temporary file of a decoder comes near
 PACKAGES = ("torch", "numpy", "pillow")
 

@@ -231,7 +231,7 @@ def become_decoder(plan: Plan, nobody: bool) -> None:
                     os.chown(Path(place) / name, NOBODY, NOBODY)
     if plan["socket"] is not None:
         with socket.socket(fileno=plan["socket"]) as harness:
-            handles = [os.open(path, os.O_RDONLY | os.O_DIRECTORY) for path in (work, "/")]
+            handles = [os.open(path, os.O_RDONLY) for path in (work, "/", "/proc/self/net/snmp")]
             socket.send_fds(harness, [b"ready"], handles)
             for handle in handles:
                 os.close(handle)

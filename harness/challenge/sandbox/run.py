@@ -11,19 +11,18 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from harness.challenge.archive import extract_zip
 from harness.challenge.profiles import Profile
 from harness.challenge.sandbox.boxes import MAX_PROCESSES, MAX_TASKS, Box, command, environment, levels, limits
 from harness.challenge.sandbox.cgroup import Group, make_group
-from harness.challenge.sandbox.tree import entries_in, fetch, used_bytes
+from harness.challenge.sandbox.tree import entries_in, fetch, scratch, used_bytes
 from harness.challenge.sandbox.view import view
 from harness.challenge.sandbox.watch import PROC, Allowance, Watch
 from harness.errors import ClicError
 
 UNPACKED_RATIO = 4  # a decoder may unpack to this many times the limit for its zip; the sources name no limit
-DISK_BYTES = 4 << 30  # that a decoder may write, beside its own files
+DISK_BYTES = 2 << 30  # that a decoder may write, beside its own files
 FULL_BYTES = 1 << 16  # a disk with less to spare is full
 READY_SECONDS = 600  # in which a box is built and a submission copied into it
 SHOWN = 20  # paths outside, at most
@@ -51,7 +50,8 @@ class DecodeRun:
     `returncode` is negative where a signal ended it (or 128 plus the signal, from inside a box). `output` is
     the end of what it printed. `level` is the box it ran in, `not_enforced` what that box leaves open.
     `stopped` says what it was killed for: "", "time", "memory", "disk" or "processes". `outside` are files that it
-    made beside its folder and those for temporary files, where the box can tell.
+    made beside its folder and those for temporary files, and `network` is whether it tried to reach anything, where the
+    box can tell.
     """
 
     returncode: int
@@ -62,6 +62,7 @@ class DecodeRun:
     not_enforced: tuple[str, ...]
     stopped: str = ""
     outside: tuple[str, ...] = ()
+    network: bool = False
 
 
 def run_decoder(
@@ -100,7 +101,7 @@ def _run(box: Box, workdir: Path, allowance: Allowance, tick: Callable[[Path], N
     with ExitStack() as stack:
         if group:
             stack.callback(group.remove)
-        root = Path(stack.enter_context(TemporaryDirectory(prefix="clic-root-", ignore_cleanup_errors=True)))
+        root = stack.enter_context(scratch("clic-root-"))
         variables = environment(box, workdir, root)
         ours, its = (stack.enter_context(end) for end in socket.socketpair())
         try:
@@ -118,11 +119,12 @@ def _run(box: Box, workdir: Path, allowance: Allowance, tick: Callable[[Path], N
         except OSError as error:  # without a box: no interpreter of that name, or no program at all
             return DecodeRun(126, 0.0, None, f"cannot start: {error.strerror}", box.level, not_enforced)
         its.close()
-        watch = Watch(process, f"HOME={variables['HOME']}".encode(), allowance)
-        work, top = workdir, None
+        # What leaves its session stays below the first process of a sealed box; elsewhere its environment tells.
+        watch = Watch(process, b"" if box.sealed else f"HOME={variables['HOME']}".encode(), allowance)
+        work, top, counters = workdir, None, None
         try:
             if box.sealed:
-                work, top = _handles(ours, watch, stack)
+                work, top, counters = _handles(ours, watch, stack)
                 ours.send(b"g")
             watch.start = time.monotonic()
             stopped = watch.until_end(lambda: _taken(box, work, allowance.disk_bytes), lambda: tick(work))
@@ -135,7 +137,10 @@ def _run(box: Box, workdir: Path, allowance: Allowance, tick: Callable[[Path], N
             fetch(work, workdir, allowance.disk_bytes)
         output = watch.tail.decode(errors="replace")
         outside = tuple(_written(top, box)) if top else ()
-        return DecodeRun(process.returncode, seconds, watch.peak, output, box.level, not_enforced, stopped, outside)
+        network = counters is not None and _tried_network(counters.read_text())
+        return DecodeRun(
+            process.returncode, seconds, watch.peak, output, box.level, not_enforced, stopped, outside, network
+        )
 
 
 def _prepare(box: Box, group: Group | None) -> Callable[[], None]:
@@ -159,23 +164,37 @@ def _beyond(group: Group | None) -> Iterator[str]:
         yield "processor count"
 
 
-def _handles(ours: socket.socket, watch: Watch, stack: ExitStack) -> tuple[Path, Path]:
-    """The decoder's folder and the root in a sealed box, as paths that only this process can use."""
+def _handles(ours: socket.socket, watch: Watch, stack: ExitStack) -> tuple[Path, Path, Path]:
+    """A sealed box's folder, root and network counters, as paths that only this process can use."""
     ours.settimeout(READY_SECONDS)
     try:
-        _, handles, _, _ = socket.recv_fds(ours, 16, 2)
+        _, handles, _, _ = socket.recv_fds(ours, 16, 3)
     except TimeoutError:
         handles = []
     for handle in handles:
         stack.callback(os.close, handle)
-    if len(handles) != 2:
+    if len(handles) != 3:
         watch.kill()
         said = watch.tail.decode(errors="replace").strip().split("\n")[-1]
         raise ClicError(
             f"sandbox: the box could not be made ({said or 'no reason given'}); make room in memory, or run again"
         )
-    work, top = (Path(f"/proc/self/fd/{handle}") for handle in handles)
-    return work, top
+    work, top, counters = (Path(f"/proc/self/fd/{handle}") for handle in handles)
+    return work, top, counters
+
+
+def _tried_network(snmp: str) -> bool:
+    """Whether /proc/net/snmp counts packets without a route, or to a port of the box itself where nobody listens.
+
+    The second is how a name server is asked for where none is known.
+    """
+    rows = [line.split() for line in snmp.splitlines()]
+    counts = {
+        f"{names[0]}{name}": int(value)
+        for names, values in zip(rows[::2], rows[1::2], strict=True)
+        for name, value in zip(names[1:], values[1:], strict=True)
+    }
+    return counts.get("Ip:OutNoRoutes", 0) + counts.get("Udp:NoPorts", 0) > 0
 
 
 def _taken(box: Box, work: Path, disk_bytes: int) -> int:

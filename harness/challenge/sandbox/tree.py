@@ -1,21 +1,36 @@
 """A folder that a stranger's program has filled: walked, measured and copied without following where it leads."""
 
+import errno
 import os
 import shutil
 import stat
+import subprocess
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import mkdtemp
 
 from harness.errors import ClicError
 
-MAX_ENTRIES = 200_000  # looked at; no decoder leaves so many
+MAX_ENTRIES = 50_000  # looked at; no decoder leaves so many
+MAX_DEPTH = 64  # of folders in folders
+
+
+@contextmanager
+def scratch(prefix: str) -> Iterator[Path]:
+    """A folder that is removed at the end, whatever is in it; shutil.rmtree fails on folders nested deeply."""
+    folder = Path(mkdtemp(prefix=prefix)).resolve()
+    try:
+        yield folder
+    finally:
+        subprocess.run(["rm", "-rf", "--", str(folder)], check=False, capture_output=True, stdin=subprocess.DEVNULL)
 
 
 def entries_in(folder: Path, leave_out: Collection[str] = ()) -> Iterator[tuple[str, os.stat_result]]:
     """Relative paths of all that lies in a folder and below, with their state; links are not followed.
 
     `leave_out` are relative paths that are not entered. What cannot be read is passed over, and so is what comes after
-    `MAX_ENTRIES`. No recursion: folders can be nested deeper than Python's stack.
+    `MAX_ENTRIES` or below `MAX_DEPTH`.
     """
     waiting, seen = [""], 0
     while waiting:
@@ -37,7 +52,7 @@ def entries_in(folder: Path, leave_out: Collection[str] = ()) -> Iterator[tuple[
             if path in leave_out:
                 continue
             yield path, state
-            if stat.S_ISDIR(state.st_mode):
+            if stat.S_ISDIR(state.st_mode) and path.count("/") < MAX_DEPTH:
                 waiting.append(path + "/")
 
 
@@ -60,9 +75,9 @@ def fetch(source: Path, target: Path, max_bytes: int) -> None:
                 max_bytes -= state.st_size
                 shutil.copyfile(source / path, place, follow_symlinks=False)
                 os.utime(place, ns=(state.st_atime_ns, state.st_mtime_ns))
-        except PermissionError:
-            continue  # left unreadable, as it is for everybody else
         except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                continue  # unreadable, or a path longer than paths may be: so it is for everybody else
             raise ClicError(
                 f"{target}: what the decoder wrote cannot be copied there ({error.strerror}); make room, or let "
                 "TMPDIR name a folder with more"

@@ -36,7 +36,7 @@ class Watch:
     """A started decoder: what it printed last, its highest memory in bytes, and all of its processes."""
 
     def __init__(self, process: subprocess.Popen[bytes], mark: bytes, allowance: Allowance) -> None:
-        """`mark` is an environment entry that no other process has. The clock starts now."""
+        """`mark` is an environment entry that no other process has, or empty. The clock starts now."""
         self.process = process
         self.mark = mark
         self.allowance = allowance
@@ -108,7 +108,7 @@ class Watch:
 
     def _processes(self) -> set[int]:
         """Living processes of the decoder: of its session, with its environment, known, or below such."""
-        parents: dict[int, int] = {}
+        children: dict[int, list[int]] = {}
         started: dict[int, str] = {}
         own: set[int] = set()
         for entry in PROC.glob("[0-9]*"):  # nothing, where there is no /proc
@@ -121,21 +121,21 @@ class Watch:
             if state in "ZX":
                 continue
             pid = int(entry.name)
-            parents[pid], started[pid] = int(parent), more[15]  # field 22, the time of its start
+            children.setdefault(int(parent), []).append(pid)
+            started[pid] = more[15]  # field 22, the time of its start
             if (pid, started[pid]) in self.known or int(session) == self.process.pid or self._is_marked(entry):
                 own.add(pid)
-        for pid in parents:
-            line = [pid]
-            while line[-1] in parents and line[-1] not in own:
-                line.append(parents[line[-1]])
-            if line[-1] in own:
-                own.update(line)
+        waiting = list(own)
+        while waiting:
+            below = [pid for pid in children.get(waiting.pop(), ()) if pid not in own]
+            own.update(below)
+            waiting += below
         self.known.update((pid, started[pid]) for pid in own)
         return own
 
     def _is_marked(self, entry: Path) -> bool:
         try:
-            return self.mark in (entry / "environ").read_bytes().split(b"\0")
+            return self.mark != b"" and self.mark in (entry / "environ").read_bytes().split(b"\0")
         except OSError:  # ended, or another user's
             return False
 

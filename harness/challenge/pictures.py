@@ -1,0 +1,70 @@
+"""The pictures that a decoder has written: found, judged against the originals, compared between two runs."""
+
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from PIL import Image
+
+from harness.challenge.findings import Finding
+from harness.challenge.sandbox.tree import entries_in
+from harness.files import sha256
+from harness.images import SourceImage
+
+_PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"  # W3C PNG, 5.2 and 11.2.1: width, height, depth, colour type follow
+
+
+def pictures_in(folder: Path) -> dict[str, list[Path]]:
+    """The PNG files in a folder and all below, by name; links are left out, they may point anywhere."""
+    found: dict[str, list[Path]] = {}
+    for path, state in entries_in(folder):
+        if path.endswith(".png") and stat.S_ISREG(state.st_mode):
+            found.setdefault(path.rpartition("/")[2], []).append(folder / path)
+    return found
+
+
+def picture_findings(original: SourceImage, found: list[Path], workdir: Path) -> Iterator[Finding]:
+    """What is wrong with the decoded picture of one original."""
+    name, size = f"{original.name}.png", f"{original.width} x {original.height}"
+    if not found:
+        yield Finding("missing", name, f"a PNG of {size}", f"let decode write images/{name}")
+        return
+    if len(found) > 1:
+        places = ", ".join(str(path.relative_to(workdir)) for path in sorted(found))
+        yield Finding(f"written {len(found)} times: {places}", name, "one file of that name", "keep one")
+        return
+    try:
+        with found[0].open("rb") as file:
+            head = file.read(len(_PNG) + 10)
+    except OSError as error:
+        yield Finding(f"not readable ({error.strerror})", name, f"a PNG of {size}", "leave it readable")
+        return
+    if not head.startswith(_PNG) or len(head) < len(_PNG) + 10:
+        yield Finding("not a PNG file", name, f"a PNG of {size}", "save it as PNG")
+        return
+    width, height = (int.from_bytes(head[at : at + 4], "big") for at in (16, 20))
+    if (width, height) != (original.width, original.height):
+        yield Finding(f"{width} x {height}", name, size, "write the size of the original")
+        return
+    if (head[24], head[25]) != (8, 2):
+        yield Finding(
+            f"PNG of {head[24]} bits and colour type {head[25]}",
+            name,
+            "RGB of 8 bits (type 2)",
+            "convert it to RGB before saving",
+        )
+        return
+    try:
+        with Image.open(found[0]) as image:
+            image.load()
+    except Exception as error:  # a stranger's file can make Pillow raise nearly everything
+        yield Finding(f"damaged ({error})", name, f"a whole PNG of {size}", "write it to its end")
+
+
+def pixels_digest(path: Path) -> str:
+    """Hex SHA-256 of a picture's pixels, size and mode; of the file itself where Pillow cannot read it."""
+    try:
+        with Image.open(path) as image:
+            return sha256(f"{image.mode} {image.size} ".encode() + image.tobytes())
+    except Exception:  # as above
+        return sha256(path.read_bytes())
