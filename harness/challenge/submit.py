@@ -32,6 +32,7 @@ from harness.challenge.board import (
 )
 from harness.challenge.pack import Packed, RateUnreachable, pack, set_pixels
 from harness.challenge.profiles import Profile, Target
+from harness.challenge.sandbox import require_linux
 from harness.challenge.verify import DECODER, VerifyOptions, verify
 from harness.codecs.protocol import Submittable
 from harness.codecs.registry import open_submittable
@@ -83,6 +84,7 @@ def submit(
     A rate that the set cannot reach is a finding of that rate. Raises ClicError for what the user can mend, and for a
     decoder whose pixels are not those that its encoder announced.
     """
+    require_linux()
     images = list_images(images_folder)
     codec = open_submittable(request.codec)
     for source in images:

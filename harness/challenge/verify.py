@@ -12,7 +12,7 @@ from harness.challenge.archive import sha224
 from harness.challenge.findings import Finding
 from harness.challenge.pictures import picture_findings, pictures_in, pixels_digest
 from harness.challenge.profiles import Profile
-from harness.challenge.sandbox import DISK_BYTES, DecodeRun, RunOptions, levels, run_decoder, why_not
+from harness.challenge.sandbox import DISK_BYTES, DecodeRun, RunOptions, levels, require_linux, run_decoder, why_not
 from harness.challenge.sandbox.tree import scratch
 from harness.errors import ClicError
 from harness.files import write_atomic
@@ -97,6 +97,7 @@ def verify(
     runs: list[DecodeRun] = []
     digests: Mapping[str, str] = {}
     if not blocking:
+        require_linux()
         require_box(decoder, options)
         for number in range(options.runs):
             title = f"{rate}: decoding" + (" again" if number else "")

@@ -6,4 +6,5 @@ from harness.challenge.sandbox.run import DISK_BYTES as DISK_BYTES
 from harness.challenge.sandbox.run import UNPACKED_RATIO as UNPACKED_RATIO
 from harness.challenge.sandbox.run import DecodeRun as DecodeRun
 from harness.challenge.sandbox.run import RunOptions as RunOptions
+from harness.challenge.sandbox.run import require_linux as require_linux
 from harness.challenge.sandbox.run import run_decoder as run_decoder

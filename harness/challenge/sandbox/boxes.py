@@ -10,7 +10,6 @@ a list of folders. "limits" is no box: a decoder there may do what its user may.
 import functools
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -203,6 +202,8 @@ def environment(box: Box, work: Path, root: Path) -> dict[str, str]:
 
 def limits(box: Box) -> Callable[[], None]:
     """What a child does to itself, before it becomes whatever is to run in the box."""
+    import resource  # not everywhere
+
     # The limit counts all threads of the user, so those that run already come on top; root is exempt from it. A
     # sealed box has its own count, and sets its own limit.
     loadavg = Path("/proc/loadavg")

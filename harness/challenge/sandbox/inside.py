@@ -11,11 +11,9 @@ Sources: user_namespaces(7), mount_namespaces(7), pivot_root(2), mount_setattr(2
 
 import ctypes
 import errno
-import fcntl
 import functools
 import json
 import os
-import resource
 import shutil
 import signal
 import socket
@@ -165,6 +163,8 @@ def _place(source: str, target: str) -> None:
 def start_loopback() -> None:
     """Let the box talk to itself, as a container without a network can."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as end:
+        import fcntl  # not everywhere
+
         fcntl.ioctl(end, 0x8914, struct.pack("16sh22x", b"lo", 0x41))  # SIOCSIFFLAGS: up and running
 
 
@@ -237,6 +237,8 @@ def become_decoder(plan: Plan, nobody: bool) -> None:
                 os.close(handle)
             harness.recv(1)  # the clock starts
     if plan["tasks"]:
+        import resource  # not everywhere
+
         hard = resource.getrlimit(resource.RLIMIT_NPROC)[1]
         tasks = plan["tasks"] if hard == resource.RLIM_INFINITY else min(plan["tasks"], hard)
         resource.setrlimit(resource.RLIMIT_NPROC, (tasks, tasks))

@@ -5,6 +5,7 @@ import shutil
 import socket
 import stat
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -65,6 +66,15 @@ class DecodeRun:
     network: bool = False
 
 
+def require_linux() -> None:
+    """Raise ClicError where the system is not Linux, on which alone decoders can be boxed in."""
+    if sys.platform != "linux":
+        raise ClicError(
+            "running a decoder needs Linux, whose means the sandbox is made of; "
+            "encode, select, pack, score and report work here, too"
+        )
+
+
 def run_decoder(
     decoder_zip: Path, data_file: Path, workdir: Path, profile: Profile, options: RunOptions | None = None
 ) -> DecodeRun:
@@ -74,6 +84,7 @@ def run_decoder(
     ClicError for a folder in use, a missing data file, an archive that `extract_zip` refuses, and one without an
     executable `decode`.
     """
+    require_linux()
     options = options or RunOptions()
     workdir = workdir.resolve()
     if workdir.exists() and not (workdir.is_dir() and not any(workdir.iterdir())):
