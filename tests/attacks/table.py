@@ -1,6 +1,7 @@
 """Hostile and broken submissions: what each one does to a sound one, and the finding that it must give."""
 
 import io
+import math
 import struct
 import zipfile
 import zlib
@@ -62,7 +63,8 @@ def duplicate(submission: Submission) -> None:
 
 def over_budget(submission: Submission) -> None:
     """Ask for a rate whose budget is one byte less than the data file."""
-    submission.rate = f"{8 * (submission.data_file.stat().st_size - 1)}/{PIXELS}"
+    exact = 8 * (submission.data_file.stat().st_size - 1) / PIXELS
+    submission.rate = f"{math.floor(exact * 1e6) / 1e6:.6f}"  # the budget is rounded up
 
 
 def decoder_too_large(submission: Submission) -> None:
@@ -160,7 +162,9 @@ RUNS = [
     Attack("no interpreter", lambda s: s.decode("#!/no/such\n"), ("ended with code 126", *MISSING)),
     Attack("writes nothing", lambda s: s.decode("#!/bin/sh\n"), MISSING),
     Attack("hangs", lambda s: s.then("trap '' TERM INT HUP; while :; do sleep 1; done"), ("still running after 3 s",)),
-    Attack("sleeps in the background", lambda s: s.then("setsid sleep 77 & sleep 77"), ("still running after 3 s",)),
+    Attack(
+        "sleeps in the background", lambda s: s.then("setsid sleep LONG & sleep LONG"), ("still running after 3 s",)
+    ),
     Attack(
         "takes all memory",
         lambda s: s.python("held = []\nwhile True: held.append(b'x' * 10_000_000)"),
@@ -211,7 +215,7 @@ RUNS = [
     Attack("kills all it can", lambda s: s.then("kill -9 -1; exit 5"), ("ended with code",)),
     Attack("kills its parent", lambda s: s.then("kill -9 $PPID; exit 5"), ("ended with code",)),
     Attack("kills the first process", lambda s: s.then("kill -9 1; exit 5"), ("kill: (1) - ",)),
-    Attack("leaves a daemon", lambda s: s.then("(setsid nohup sleep 77 > /dev/null 2>&1 &)"), ()),
+    Attack("leaves a daemon", lambda s: s.then("(setsid nohup sleep LONG > /dev/null 2>&1 &)"), ()),
     Attack("prints without end", lambda s: s.then("yes"), ("still running after 3 s",)),
     Attack("link for a picture", lambda s: s.then("ln -sf /etc/passwd images/one.png"), MISSING[:1]),
     Attack(

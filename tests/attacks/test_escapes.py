@@ -68,7 +68,7 @@ attempt("mount in a user namespace", lambda: runs("unshare", "-Urm", "mount", "-
 status = open("/proc/thread-self/status" if os.path.exists("/proc/thread-self/status") else "/proc/self/status")
 sets = [line.split() for line in status if line.startswith(("CapPrm:", "CapEff:", "CapAmb:"))]
 told["capabilities"] = any(int(bits, 16) for name, bits in sets)
-subprocess.Popen(["sleep", "88"], start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+subprocess.Popen(["sleep", LONG], start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 print(json.dumps(told))
 """
 DRIVER = """
@@ -143,6 +143,7 @@ def test_escapes(tmp_path: Path, identity: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         known = {
             "TOKEN": token,
+            "LONG": f"88.{os.getpid()}",
             "FOLDERS": folders,
             "ORIGINAL": str(submission.originals / "one.png"),
             "PROJECT": str(PROJECT),
@@ -189,13 +190,14 @@ def test_escapes(tmp_path: Path, identity: str) -> None:
             assert {what for what in done if not what.startswith("write ")} == set(), (level, done)
             assert any(token in path for path in run["outside"]), run["outside"]
     assert listing(*kept) == before
-    assert not alive("sleep 88")
+    assert not alive(f"sleep 88.{os.getpid()}")
 
 
 def test_a_daemon_ends_with_a_harness_that_is_killed(tmp_path: Path) -> None:
     """SIGKILL leaves the harness no time to do anything."""
     submission = Submission(tmp_path)
-    submission.then("setsid sleep 99 & sleep 99")
+    words = f"sleep 99.{os.getpid()}"
+    submission.then(f"setsid {words} & {words}")
     (tmp_path / "work").mkdir()
     driver = DRIVER.replace('!= "limits"', "in ('bubblewrap', 'namespaces')")
     process = subprocess.Popen(
@@ -205,7 +207,7 @@ def test_a_daemon_ends_with_a_harness_that_is_killed(tmp_path: Path) -> None:
         cwd=tmp_path,
     )
     end = time.monotonic() + 30
-    while not alive("sleep 99") and process.poll() is None:
+    while not alive(words) and process.poll() is None:
         assert time.monotonic() < end
         time.sleep(0.1)
     if process.poll() is not None:
@@ -213,7 +215,7 @@ def test_a_daemon_ends_with_a_harness_that_is_killed(tmp_path: Path) -> None:
     process.kill()
     process.communicate()
     end = time.monotonic() + 10
-    while alive("sleep 99"):
+    while alive(words):
         assert time.monotonic() < end
         time.sleep(0.1)
 
