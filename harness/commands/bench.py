@@ -2,6 +2,7 @@
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from harness.commands import options as shared
@@ -9,17 +10,31 @@ from harness.commands import options as shared
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from _typeshed import DataclassInstance
     from rich.table import Table
 
     from harness.bench.decode import Measured
 
-HELP = "measure speed: decoding, in seconds per megapixel, beside AVIF, HEIC and JPEG XL in the same run"
+HELP = (
+    "measure speed: decoding beside AVIF, HEIC and JPEG XL, scoring beside the server's way, selection up to a million"
+)
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """What to measure, on which images."""
-    parser.add_argument("what", choices=("decode",))
-    parser.add_argument("--images", metavar="IMAGES", type=Path, help="default: the demo's photographs")
+    parser.add_argument("what", choices=("decode", "score", "select"))
+    parser.add_argument(
+        "--images",
+        metavar="IMAGES",
+        type=Path,
+        help="to decode or to score; default: the demo's photographs, to score one of them enlarged",
+    )
+    parser.add_argument(
+        "--sizes",
+        metavar="N,N,...",
+        type=_sizes,
+        help="how many images to select from; default: 41,2000,20000,1000000 (the last takes 5 GB)",
+    )
     parser.add_argument("--rate", metavar="BPP", type=shared.positive_float, default=0.15, help="default: 0.15")
     parser.add_argument(
         "--codec",
@@ -33,8 +48,110 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Measure and print the table."""
+    return {"decode": _decode, "score": _score, "select": _select}[options.what](options)
+
+
+def _sizes(text: str) -> list[int]:
+    return [shared.positive_int(part) for part in shared.comma_list(text)]
+
+
+def _score(options: Namespace) -> int:
+    import numpy as np
+    from PIL import Image
+
+    from harness.bench.alone import processor
+    from harness.bench.score import bench_score
+    from harness.images import list_images, load_rgb
+    from harness.photographs import write_photographs
+    from harness.progress import counted, log
+
+    with TemporaryDirectory() as folder:
+        if options.images:
+            originals = [load_rgb(source.path) for source in list_images(options.images)]
+        else:
+            write_photographs(Path(folder))
+            small = Image.fromarray(load_rgb(Path(folder) / "coffee.png"))
+            originals = [np.asarray(small.resize((2048, 1366), Image.Resampling.LANCZOS))]
+    log("scoring in six ways, three rounds; about ten seconds a megapixel and round")
+    results = bench_score(originals)
+    _print(
+        ("", "definition", "s", "times\nclic", "original\ngiven", "MS-SSIM", "off the\nserver's"),
+        [
+            (
+                row.method,
+                row.definition,
+                f"{row.seconds:.3f}",
+                f"{row.times_ours:.1f}",
+                f"{row.times_ours_given_reference:.1f}",
+                f"{row.score:.9f}",
+                "" if row.difference_to_server is None else f"{row.difference_to_server:.0e}",
+            )
+            for row in results
+        ],
+        f"{counted(len(originals), 'pair')}, {results[0].megapixels:.2f} megapixels, one thread, {processor()}.",
+    )
+    _write(options.csv, results)
+    return 0
+
+
+def _select(options: Namespace) -> int:
+    from harness.bench.alone import processor
+    from harness.bench.select import SIZES, bench_select
+    from harness.progress import bar
+
+    with bar("select") as progress:
+        results = bench_select(options.sizes or SIZES, progress)
+    _print(
+        ("images", "points", "s", "score", "gap to the bound", "bytes unused", "peak MB"),
+        [
+            (
+                f"{row.images:,}",
+                f"{row.points}",
+                f"{row.seconds:.2f}",
+                f"{row.score:.6f}",
+                f"{row.gap:.1e}" if row.gap else "0, proven",
+                f"{row.unused_bytes}",
+                f"{row.peak_memory_bytes / 1e6:,.0f}" if row.peak_memory_bytes else "",
+            )
+            for row in results
+        ],
+        f"synthetic sets at 0.15 bpp, from arrays to the choice, one thread, {processor()}.",
+    )
+    _write(options.csv, results)
+    return 0
+
+
+def _print(headings: "Sequence[str]", rows: "Sequence[Sequence[str]]", caption: str) -> None:
+    """A table of text, the first column to the left, the others to the right."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), caption=caption, caption_justify="left")
+    for number, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if number else "left")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    Console().print(table)
+
+
+def _write(path: Path | None, results: "Sequence[DataclassInstance]") -> None:
+    """The figures as CSV; what was not measured is empty."""
     from dataclasses import asdict
-    from tempfile import TemporaryDirectory
+
+    import pandas as pd
+
+    from harness.files import write_atomic
+
+    if path:
+        # Objects, so that a missing figure is empty and leaves whole numbers whole.
+        text = pd.DataFrame([asdict(row) for row in results], dtype=object).to_csv(index=False, lineterminator="\n")
+        write_atomic(path, text.encode())
+
+
+def _decode(options: Namespace) -> int:
+    from dataclasses import asdict
 
     import pandas as pd
     from rich.console import Console
