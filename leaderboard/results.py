@@ -48,6 +48,8 @@ CANDIDATE_COLUMNS: Mapping[str, type] = {
     "point": str,
     "bytes": float,
     "msssim_competition": float,
+    "msssim_paper": float,
+    "mse": float,
 }
 MEND = "run `clic submit` again to write it"
 

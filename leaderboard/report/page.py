@@ -1,199 +1,75 @@
-"""The report of a run: one HTML file that holds all that it shows, with or without a network.
+"""The report: one HTML file that holds all that it shows, with or without a network.
 
-From `run.json` it reads, where they are there, `profile`, `date`, `images[NAME]` with its `note`, and for a
-rate `rates[RATE]` with `selection` (`score`, `bound`, `objective`) and `verification` (`sandbox`,
-`not_enforced`, `decoder_sha224`, `decoder_says`); the whole file is printed at the end of the page. Neither clock nor
-machine enters it: the same files give the same page.
+A page is made from a `Report` alone, by `write_page`; `write_report` makes one of a run's files.
 """
 
-import hashlib
-import json
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
-from harness.errors import ClicError
 from harness.files import write_atomic
 from leaderboard import units
-from leaderboard.archived import NOTE, archived_rows, context_rows
-from leaderboard.columns import LEADERBOARD
-from leaderboard.curves import MEASURES, Curve, measured_curves
-from leaderboard.report import plots
-from leaderboard.report.pictures import Comparison, compare
-from leaderboard.results import Results, read_results
-from leaderboard.tables import cells
+from leaderboard.report import pictures, plots, sections
+from leaderboard.report.findings import finding
+from leaderboard.report.model import Report, Version
+from leaderboard.report.paired_plot import paired_plot
+from leaderboard.report.run import report_of_run
+from leaderboard.results import read_results
 
-OWN_IMAGES = "the images of this run"
-PLOT_WIDTHS = {"wide": 980, "narrow": 350}  # px: inside the page's text, and inside a phone's
-
-
-@dataclass(frozen=True)
-class RateFacts:
-    """What is said of a rate beside its row of the leaderboard; None or empty where it was not recorded.
-
-    `score` and `bound` are the selection's, in its objective; `gain_db` is the set's MS-SSIM less that of
-    uniform quality at the same bits per pixel, in dB.
-    """
-
-    row: Any
-    used: str
-    share: float
-    gain_db: float | None
-    score: float | None
-    bound: float | None
-    objective: str
-    decoder_sha224: str
-    sandbox: str
-    not_enforced: tuple[str, ...]
-    decoder_says: str
+NAME = "report.html"
+MODES = (("split", "Split"), ("a", "A"), ("b", "B"), ("original", "Original"), ("difference", "Difference"))
+PAIRED_WIDTHS = {"wide": 980, "narrow": 350}
 
 
-@dataclass(frozen=True)
-class ImageView:
-    """One photograph on the page: its rows of `scores.csv` by rate, and its pictures."""
-
-    anchor: str
-    name: str
-    note: str
-    width: int
-    height: int
-    rows: Mapping[float, Any]
-    pictures: Comparison
+def version_key(version: Version) -> str:
+    """A version as the page's address spells it: `avif@0.15`."""
+    return f"{version[0]}@{units.rate_name(version[1])}"
 
 
-def _recorded(results: Results, rate: float) -> dict[str, Any]:
-    """What `run.json` says of a rate, groups unfolded; what it says of the whole run holds for each rate."""
-    facts: dict[str, Any] = {}
-    for source in (results.run, results.recorded(rate)):
-        for key, value in source.items():
-            is_group = key in ("selection", "verification") and isinstance(value, dict)
-            facts |= value if is_group else {key: value}
-    return facts
+def _version_label(report: Report, version: Version) -> str:
+    rate = f"{units.rate_name(version[1])} bpp"
+    return rate if len(report.entrants) == 1 else f"{version[0]}, {rate}"
 
 
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+def _viewer(report: Report, views: Sequence[pictures.View], store: pictures.Store) -> dict[str, Any]:
+    """What `viewer.js` reads: the photographs with the places of their pictures, and what is shown at first."""
+    versions = [(entrant, rate) for entrant in report.entrants for rate in report.rates]
+    versions = [version for version in versions if any(version in view.decoded for view in views)]
+    rows = {(row.image, row.entrant, row.rate): row for row in report.scores.itertuples()}
+
+    def place(shown: pictures.Shown) -> str:
+        return f"#{shown.whole.key}" if shown.whole.key in store.held else store.address(shown.whole.key)
+
+    def says(name: str, version: Version) -> str:
+        row = rows.get((name, *version))
+        if row is None:
+            return ""
+        score = f"MS-SSIM {units.fixed(row.msssim_competition, 5)}, PSNR {units.fixed(row.psnr, 2)} dB"
+        return f"point {row.point}, {units.integer(row.bytes)} bytes, {units.fixed(row.bpp, 4)} bpp, {score}"
+
+    photographs = [
+        {
+            "name": view.photograph.name,
+            "width": view.width,
+            "height": view.height,
+            "versions": {"original": {"place": place(view.original), "says": view.photograph.note}}
+            | {
+                version_key(version): {"place": place(shown), "says": says(view.photograph.name, version)}
+                for version, shown in view.decoded.items()
+            },
+        }
+        for view in views
+    ]
+    labels = {"original": "Original"} | {version_key(version): _version_label(report, version) for version in versions}
+    first = [version for version in versions if version[1] == report.middle_rate] or versions
+    start = [version_key(version) for version in first[:2]]
+    a, b = ("original", start[0]) if len(report.entrants) == 1 or len(start) < 2 else start
+    return {"photographs": photographs, "labels": labels, "defaults": {"a": a, "b": b}}
 
 
-def _sha224(decoder: Path, recorded: str) -> str:
-    """Of the file itself; what the run recorded counts only once the file is gone."""
-    try:
-        with decoder.open("rb") as file:
-            return hashlib.file_digest(file, "sha224").hexdigest()
-    except FileNotFoundError:
-        return recorded
-
-
-def _rate_facts(results: Results, row: Any, curves: list[Curve]) -> RateFacts:
-    facts = _recorded(results, row.rate)
-    uniform = [db for curve in curves if (db := curve.at(row.bpp)) is not None]
-    gain = units.decibels(row.msssim_competition) - max(uniform) if uniform else math.nan
-    return RateFacts(
-        row=row,
-        used=units.budget_used(row.data_bytes, row.budget_bytes),
-        share=row.data_bytes / row.budget_bytes if row.budget_bytes > 0 else math.nan,
-        gain_db=_number(gain),
-        score=_number(facts.get("score")),
-        bound=_number(facts.get("bound")),
-        objective=str(facts.get("objective") or "competition"),
-        decoder_sha224=_sha224(results.rate_folder(row.rate) / "decoder.zip", str(facts.get("decoder_sha224") or "")),
-        sandbox=str(facts.get("sandbox") or ""),
-        not_enforced=tuple(map(str, facts.get("not_enforced") or ())),
-        decoder_says=str(facts.get("decoder_says") or ""),
-    )
-
-
-def _note(source: Any) -> str:
-    return str(source.get("note") or "") if isinstance(source, dict) else ""
-
-
-def _image_views(
-    results: Results, originals: Mapping[str, Path], progress: Callable[[int, int], None] | None
-) -> list[ImageView]:
-    rates = list(results.leaderboard["rate"])
-    names = sorted(set(results.scores["image"]))
-    missing = [name for name in names if name not in originals]
-    if missing:
-        raise ClicError(
-            f"{results.folder / 'scores.csv'}: no original for {', '.join(missing)}; give the folder that was coded"
-        )
-    sources = results.run.get("images")
-    notes = sources if isinstance(sources, dict) else {}
-    scores = results.scores[results.scores["rate"].isin(rates)]
-    views = []
-    for number, name in enumerate(names, 1):
-        rows = {row.rate: row for row in scores[scores["image"] == name].sort_values("rate").itertuples()}
-        decoded = {rate: results.rate_folder(rate) / "images" / f"{name}.png" for rate in rates}
-        first = rows[rates[0]]
-        views.append(
-            ImageView(
-                anchor=f"image-{number}",
-                name=name,
-                note=_note(notes.get(name)),
-                width=int(first.width),
-                height=int(first.height),
-                rows=rows,
-                pictures=compare(originals[name], decoded),
-            )
-        )
-        if progress:
-            progress(number, len(names))
-    return views
-
-
-def _plot(results: Results, curves: list[Curve]) -> dict[str, Any]:
-    board = results.leaderboard
-    archived = archived_rows(board["rate"])
-    axes = plots.domain(board, curves, archived)
-    shown = [axes.holds(row.rate, units.decibels(row.msssim)) for row in archived.itertuples()]
-    drawn: dict[str, Markup] = {
-        name: plots.rd_plot(board, curves, archived, axes, width) for name, width in PLOT_WIDTHS.items()
-    }
-    return {"drawn": drawn, "legend": plots.legend(curves, archived), "left_out": len(shown) - sum(shown)}
-
-
-def _rejected(results: Results) -> list[str]:
-    """Rates of the run that have no row on the leaderboard."""
-    rates = results.run.get("rates")
-    if not isinstance(rates, dict):
-        return []
-    return [key for key in rates if key not in map(units.rate_name, results.leaderboard["rate"])]
-
-
-def _boxes(facts: list[RateFacts]) -> list[tuple[list[float], RateFacts]]:
-    """The rates by sandbox, so that the page says once what holds for several."""
-    boxes: dict[tuple[str, tuple[str, ...]], list[RateFacts]] = {}
-    for fact in facts:
-        boxes.setdefault((fact.sandbox, fact.not_enforced), []).append(fact)
-    return [([fact.row.rate for fact in same], same[0]) for same in boxes.values()]
-
-
-def _profile(run: Mapping[str, Any]) -> str:
-    profile = run.get("profile") or ""
-    return str(profile.get("title") or profile.get("name") or "") if isinstance(profile, dict) else str(profile)
-
-
-def write_report(
-    results: Path, originals: Mapping[str, Path], progress: Callable[[int, int], None] | None = None
-) -> Path:
-    """Write `report.html` into the run's folder `results` and return its path.
-
-    `originals` maps each image's name to its file; `progress`, where given, is called after each image with
-    how many are done, and of how many. Raises ClicError for result files, originals or decoded images
-    that are missing or do not fit together; an earlier report then stays as it was.
-    """
-    run = read_results(results)
-    names = sorted(set(run.scores["image"]))
-    coded = run.candidates[run.candidates["image"].isin(names)]
-    curves = measured_curves(coded, OWN_IMAGES, MEASURES["msssim_competition"])
-    sizes = run.scores.drop_duplicates("image")
-    facts = [_rate_facts(run, row, curves) for row in run.leaderboard.itertuples()]
+def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("leaderboard.report"),
         autoescape=True,
@@ -204,28 +80,65 @@ def write_report(
     environment.filters |= {
         "fixed": units.fixed,
         "integer": units.integer,
-        "human": units.human_bytes,
         "rate": units.rate_name,
+        "used": units.budget_used,
         "db": lambda msssim: units.fixed(units.decibels(msssim), 2),
-        "isnan": pd.isna,
     }
-    page = environment.get_template("report.html.j2").render(
-        team=run.leaderboard["team"].iloc[0],
-        codecs=sorted(set(run.scores["codec"])),
-        profile=_profile(run.run),
-        date=str(run.run.get("date") or ""),
-        megapixels=float((sizes["width"] * sizes["height"]).sum()) / 1e6,
-        rates=list(run.leaderboard["rate"]),
-        columns=LEADERBOARD,
-        board=cells(LEADERBOARD, run.leaderboard),
-        facts=facts,
-        boxes=_boxes(facts),
-        rejected=_rejected(run),
-        plot=_plot(run, curves),
-        context=list(context_rows(run.leaderboard["rate"]).itertuples()),
-        context_note=NOTE,
-        images=_image_views(run, originals, progress),
-        run_json=json.dumps(run.run, indent=2, ensure_ascii=False) if run.run else "",
+    return environment
+
+
+def write_page(report: Report, path: Path, progress: Callable[[int, int], None] | None = None) -> Path:
+    """Write a report to `path`, and its pictures beside it where the page would exceed 30 MB with them.
+
+    `progress`, where given, is called after each photograph with how many are done, and of how many. Raises ClicError
+    for originals and decoded images that are missing or do not fit together; an earlier page then stays as it was.
+    """
+    store = pictures.Store(path.parent)
+    views = pictures.view_all(report.photographs, store, progress)
+    megapixels = sum(view.width * view.height for view in views) / 1e6
+    page = (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            report=report,
+            finding=finding(report),
+            megapixels=megapixels,
+            board=sections.board(report),
+            image_table=sections.images(report),
+            bd_matrices=sections.bd_matrices(report),
+            measures=plots.TITLES,
+            paired=sections.paired(report),
+            paired_plots={name: paired_plot(report.paired, width) for name, width in PAIRED_WIDTHS.items()},
+            encoding=sections.encoding(report),
+            decoding=sections.decoding(report, megapixels),
+            archived=sections.archived(report),
+            boxes=sections.boxes(report.selected),
+            plots=plots.rd_plots(report),
+            legend=plots.legend(report),
+            views=views,
+            store=store,
+            data_uri=pictures.data_uri,
+            viewer=_viewer(report, views, store),
+            version_key=version_key,
+            version_label=lambda version: _version_label(report, version),
+            links=[(about, pictures.relative(target, path.parent)) for about, target in report.links],
+            relative=lambda target: pictures.relative(target, path.parent),
+            rows={(row.image, row.entrant, row.rate): row for row in report.scores.itertuples()},
+            pictures_folder=pictures.FOLDER,
+            modes=MODES,
+        )
     )
-    write_atomic(results / "report.html", page.encode())
-    return results / "report.html"
+    write_atomic(path, page.encode())
+    store.clear_old()
+    return path
+
+
+def write_report(
+    results: Path, originals: Mapping[str, Path], progress: Callable[[int, int], None] | None = None
+) -> Path:
+    """Write `report.html` into the run's folder `results` and return its path.
+
+    `originals` maps each image's name to its file. Raises ClicError for result files, originals or decoded images that
+    are missing or do not fit together; an earlier report then stays as it was.
+    """
+    return write_page(report_of_run(read_results(results), originals), results / NAME, progress)

@@ -54,7 +54,7 @@ def test_image_missing_at_a_rate(board: Path) -> None:
         "0.075,a,8,8,c,1,9,1,0.9,0.9,1,48\n0.3,a,8,8,c,1,9,1,0.9,0.9,1,48\n0.3,nan,8,8,c,1,9,1,0.9,0.9,1,48\n"
     )
     (board.parent / "candidates.csv").write_text(
-        "image,width,height,codec,point,bytes,msssim_competition\na,8,8,c,1,9,0.9\n"
+        "image,width,height,codec,point,bytes,msssim_competition,msssim_paper,mse\na,8,8,c,1,9,0.9,0.9,1\n"
     )
     with pytest.raises(ClicError, match=r"scores\.csv: no row at 0\.075 bpp for nan"):
         read_results(board.parent)
