@@ -16,6 +16,8 @@ $(SET): pyproject.toml constraints.txt
 	  { echo "clic needs Python 3.11 or 3.12, and '$(PYTHON)' is not: install one, or say make setup PYTHON=python3.12"; exit 2; } >&2
 	$(PYTHON) -m venv --clear .venv  # whatever an interrupted setup left
 	$(BIN)/python -m pip install --quiet --upgrade-strategy only-if-needed -c constraints.txt -e '.[dev,bench]'
+	@command -v bwrap > /dev/null || echo "bubblewrap is not installed: strangers' decoders are locked in by the kernel" \
+	  "alone; to have it, as by apt-get install bubblewrap"
 	touch $(SET)
 
 demo: $(SET) ## photographs in, submissions, leaderboard and report out (demo-out/)

@@ -101,6 +101,32 @@ def test_the_packages_are_there(tmp_path: Path, level: str) -> None:
     assert run(tmp_path, PYTHON + program, level).returncode == 0
 
 
+@pytest.mark.parametrize("package", ["pandas", "scipy", "harness"])
+def test_other_packages_are_not(tmp_path: Path, level: str, package: str) -> None:
+    done = run(tmp_path, PYTHON + f"import {package}", level)
+    if "allow-list of importable packages" not in done.not_enforced:
+        assert done.returncode == 1 and f"ModuleNotFoundError: No module named '{package}'" in done.output
+
+
+def test_a_profile_may_allow_more(tmp_path: Path, level: str) -> None:
+    profile = dataclasses.replace(PROFILE, packages=("numpy", "scipy"))
+    assert run(tmp_path / "it", PYTHON + "import scipy.fft", level, profile).returncode == 0
+    unknown = dataclasses.replace(PROFILE, packages=("no-such-package",))
+    if level != "limits":
+        with pytest.raises(ClicError, match="'no-such-package', which the challenge's container has, is not installed"):
+            run(tmp_path / "none", PYTHON, level, unknown)
+
+
+def test_disk(tmp_path: Path, level: str) -> None:
+    program = "for i in 1 2 3 4; do head -c 10000000 /dev/zero > $i; done 2> /dev/null; sleep 20"
+    done = run(tmp_path, BASH + program, level, disk_bytes=20_000_000)
+    assert done.stopped == "disk" and done.seconds < 15
+
+
+def test_threads(tmp_path: Path, level: str) -> None:
+    assert run(tmp_path, BASH + "echo $OMP_NUM_THREADS", level, threads=3).output == "3\n"
+
+
 def test_exit_code_and_end_of_the_output(tmp_path: Path, level: str) -> None:
     done = run(tmp_path, BASH + "yes | head -c 1000000; echo last words >&2; exit 3", level)
     assert done.returncode == 3

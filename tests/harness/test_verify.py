@@ -269,3 +269,16 @@ def test_what_cannot_be_checked(case: Case, tmp_path: Path) -> None:
         verify(case.folder, tmp_path / "none", PROFILE, "0.15")
     with pytest.raises(ClicError, match="positive"):
         case.verify(rate="fast")
+
+
+def test_a_stranger_without_a_box(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.challenge.verify.levels", lambda: ("limits",))
+    with pytest.raises(ClicError, match=r"nothing here can lock it in .*install bubblewrap .* --unsafe"):
+        case.verify()
+    for options in (VerifyOptions(20, trusted=True), VerifyOptions(20, unsafe=True)):
+        assert verify(case.folder, case.originals, PROFILE, "100", options).ok
+
+
+def test_two_runs(case: Case) -> None:
+    seen = verify(case.folder, case.originals, PROFILE, "100", VerifyOptions(20, runs=2))
+    assert seen.ok and seen.runs == 2 and case.verify().runs == 1
