@@ -26,6 +26,17 @@ def add_arguments(parser: ArgumentParser) -> None:
         action="store_true",
         help="run a stranger's decoder even where nothing can lock it in: it may then do whatever you may do",
     )
+    parser.add_argument(
+        "--honest",
+        action="store_true",
+        help="also look for image data in the decoder: it decodes other data, and its members are searched",
+    )
+    parser.add_argument(
+        "--other-data",
+        metavar="FILE",
+        type=Path,
+        help="with --honest: a data file of other images; default: shuffled data",
+    )
     shared.add_json(parser)
 
 
@@ -39,7 +50,14 @@ def run(options: Namespace) -> int:
 
     profile = load_profile(options.profile)
     own = packed_here(options.directory / DECODER, profile)
-    how = VerifyOptions(options.time_limit, trusted=own, unsafe=options.unsafe, runs=1 if own or options.once else 2)
+    how = VerifyOptions(
+        options.time_limit,
+        trusted=own,
+        unsafe=options.unsafe,
+        runs=1 if own or options.once else 2,
+        honest=options.honest or options.other_data is not None,
+        other_data=options.other_data,
+    )
     found = verify(options.directory, options.images, profile, options.rate, how)
     if options.json:
         print(as_json(found.to_json()), end="")
