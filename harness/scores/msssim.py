@@ -51,7 +51,7 @@ class ImageScore:
 class Reference:
     """An original, uint8 (H, W, 3), with its scales made, to score any number of decoded images against.
 
-    Takes about 10 bytes a pixel. Without `paper` the score by the papers' definition is left out, NaN. Raises
+    Takes 8 to 10 bytes a pixel. Without `paper` the score by the papers' definition is left out, NaN. Raises
     ClicError for another type or shape.
     """
 

@@ -71,7 +71,9 @@ def read_table(path: Path, objective: Objective | WeightedSum, more: Iterable[st
             float_precision="round_trip",
         )
     except ImportError as error:
-        raise ClicError(f"{path}: Parquet needs pyarrow ({error}); python -m pip install pyarrow") from error
+        raise ClicError(
+            f"{path}: Parquet needs pyarrow ({error}); python -m pip install 'clic-harness[parquet]'"
+        ) from error
     except (OSError, ValueError) as error:
         reason = _first_fault(path, wanted.difference(words)) or f"no table of candidates ({error})"
         raise ClicError(f"{path}: {reason}; give a candidates.csv") from error
