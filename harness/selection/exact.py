@@ -46,9 +46,9 @@ class Selection:
     """One point per image. `bytes` includes the overhead and never exceeds `budget` less the margin.
 
     `score` is the objective's, such as MS-SSIM in 0..1 or PSNR in dB; no choice within the budget scores better than
-    `bound`. They are equal when the search was completed, as it is for photographs without a limit of seconds: then
-    no smaller budget scores more, and more candidates never score less. Otherwise one might, by the difference at
-    most. `codecs` names each image's codec where the candidates have several.
+    `bound`. They are equal when the search was completed, as it is for sets of photographs (with a limit of seconds, to
+    a solver's tolerance, see timed): then no smaller budget scores more, and more candidates never score less.
+    Otherwise one might, by the difference at most. `codecs` names each image's codec where the candidates have several.
     """
 
     points: dict[str, str | int | float]
