@@ -103,7 +103,7 @@ AGAIN = tuple(f"{name}.png: other pixels when decoded again" for name in SIZES)
 PAINT = "from PIL import Image\nimport numpy as np\nfor name, (w, h) in {'one': (96, 64), 'two': (80, 72)}.items():\n"
 SAVE = "    Image.fromarray(np.full((h, w, 3), value % 256, np.uint8)).save(f'images/{name}.png')\n"
 
-FILL = "for i in $(seq 60); do fallocate -l 100M {}$i || true; done 2> /dev/null; sleep 9"
+FILL = "(for i in $(seq 60); do fallocate -l 100M {0}$i; done; head -c 200M /dev/zero > {0}) 2> /dev/null || sleep 9"
 
 ARCHIVES = [
     Attack("no zip", lambda s: s.decoder_zip.write_bytes(b"nothing"), ("not a readable zip",)),
