@@ -1,5 +1,6 @@
 """A folder of photographs, read as the challenge's server reads it."""
 
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from harness.progress import counted
 ENDINGS = {".png", ".webp", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".avif"}
 NAME_BYTES = 243  # of a name without ending: with ".png" and what an unfinished file adds, file systems take 255
 ORIENTATION = 0x0112  # EXIF tag
+RATE_FOLDER = re.compile(r"[0-9]*\.?[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,16 @@ def require_folder(path: Path, wanted: str) -> None:
         return
     what = "a file, not a folder" if path.exists() else "no such folder"
     raise ClicError(f"{path}: {what}; give {wanted}")
+
+
+def require_apart(images: Path, out: Path) -> None:
+    """Raise ClicError where a run in `out` would write over the originals: in it, its streams or a rate's folder."""
+    inside = images.resolve()
+    if not inside.is_relative_to(out.resolve()):
+        return
+    first = inside.relative_to(out.resolve()).parts[:1]
+    if not first or first[0] == "streams" or RATE_FOLDER.fullmatch(first[0]):
+        raise ClicError(f"{images}: lies where the run in {out} writes; choose another --out, or move the images")
 
 
 def _is_image(path: Path) -> bool:

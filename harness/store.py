@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 VERSION = 1  # of the tables; a store of another one is refused
 DATABASE = "results.sqlite"
+WRITTEN = ("scores.csv", "leaderboard.csv", "leaderboard.md", "report.html", "run.json", "failures.csv")  # beside it
 WAIT_SECONDS = 60.0  # for another process's transaction
 COLUMNS = (
     "image",
@@ -70,6 +71,12 @@ def open_store(folder: Path, write: bool = True) -> Iterator["Store"]:
         if (folder / "candidates.csv").exists():
             raise ClicError(
                 f"{folder}: holds a run of version 0.1.0 (candidates.csv without {DATABASE}), which is not read; "
+                "choose another --out"
+            )
+        foreign = [name for name in WRITTEN if (folder / name).exists()]
+        if foreign:
+            raise ClicError(
+                f"{folder}: holds {', '.join(foreign)} and no {DATABASE}, so no run of clic wrote it; "
                 "choose another --out"
             )
         if not write:

@@ -51,8 +51,16 @@ class Packed:
 
 
 def set_pixels(candidates: pd.DataFrame) -> int:
-    """The pixels of the set that the candidates are of."""
-    return int(candidates.groupby("image")[["width", "height"]].first().prod(axis=1).sum())
+    """The pixels of the set that the candidates are of. Raises ClicError for a width or height that is no number."""
+    sides = candidates[["width", "height"]].apply(pd.to_numeric, errors="coerce")
+    faulty = sides.isna().any(axis=1)
+    if faulty.any():
+        row = candidates[faulty].iloc[0]
+        raise ClicError(
+            f"candidates: image {row['image']}, point {row['point']}: width {row['width']} and height {row['height']} "
+            "must be whole numbers above 0; sweep anew"
+        )
+    return int(sides.groupby(candidates["image"]).first().prod(axis=1).sum())
 
 
 def pack(

@@ -3,6 +3,7 @@
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from harness.commands import options as shared
 from harness.commands import submit
 
 HELP = "'clic submit' on sample photographs that come with scikit-image"
@@ -10,7 +11,7 @@ HELP = "'clic submit' on sample photographs that come with scikit-image"
 
 def add_arguments(parser: ArgumentParser) -> None:
     """The run's folder, and what decides the submission."""
-    parser.add_argument("--out", metavar="DIR", type=Path, default=Path("demo-out"), help="default: demo-out")
+    parser.add_argument("--out", metavar="DIR", type=shared.folder, default=Path("demo-out"), help="default: demo-out")
     submit.add_run_arguments(parser)
 
 

@@ -10,7 +10,7 @@ def add_images_and_out(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--out",
         metavar="DIR",
-        type=Path,
+        type=folder,
         required=True,
         help="folder of the run; a run that was interrupted goes on there",
     )
@@ -94,6 +94,13 @@ def objective_name(text: str) -> str:
         return objective(text).name
     except ClicError as error:
         raise ArgumentTypeError(str(error)) from error
+
+
+def folder(text: str) -> Path:
+    """A folder's path. Raises ArgumentTypeError for an empty one, which an unset variable gives."""
+    if not text.strip():
+        raise ArgumentTypeError("it is empty; name a folder, or . for the current one")
+    return Path(text)
 
 
 def positive_int(text: str) -> int:

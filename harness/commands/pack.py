@@ -1,7 +1,6 @@
 """`clic pack`: selected candidates as a submission, without decoding it."""
 
 from argparse import ArgumentParser, Namespace
-from pathlib import Path
 
 from harness.commands import options as shared
 
@@ -13,7 +12,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     shared.add_candidates(parser, "folder of a run, or a candidates.csv beside its streams")
     parser.add_argument("--codec", metavar="NAME", help="whose candidates; default: the only codec that there is")
     parser.add_argument("--rate", metavar="BPP", required=True, help="bits per pixel of the whole set")
-    parser.add_argument("--out", metavar="DIR", type=Path, required=True)
+    parser.add_argument("--out", metavar="DIR", type=shared.folder, required=True)
     shared.add_profile(parser)
     shared.add_objective(parser)
 

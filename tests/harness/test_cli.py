@@ -1,6 +1,7 @@
 """The command line: exit codes, what goes to standard output, and errors in one line."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -176,6 +177,44 @@ def test_two_codecs_in_one_folder(
         assert done.returncode == 0, done.stderr
         assert name in (run / "leaderboard.md").read_text()
     assert set(pd.read_csv(run / "candidates.csv")["codec"]) == {"toy", "telling"}
+
+
+def test_a_side_that_is_no_number_is_one_line(photographs: Path, tmp_path: Path, clic: Clic) -> None:
+    run = tmp_path / "run"
+    assert clic("encode", photographs, "--out", run, "--codec", TOY).returncode == 0
+    table = run / "candidates.csv"
+    table.write_text(table.read_text().replace(",208,176,", ",2x8,176,"))
+    done = clic("pack", table, "--rate", "0.4", "--out", tmp_path / "out", "--codec", TOY)
+    assert done.returncode == 2 and "alps, point" in done.stderr and "must be whole numbers" in done.stderr
+
+
+@pytest.mark.parametrize("place", [".", "0.4/images", "1.0", "streams/ab"])
+def test_originals_where_the_run_writes_are_refused_before_anything_is_written(
+    place: str, photographs: Path, tmp_path: Path, clic: Clic
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(photographs, out / place)
+    before = sorted(out.rglob("*"))
+    for command in ("encode", "submit"):
+        done = clic(command, out / place, "--out", out, "--codec", TOY)
+        assert done.returncode == 2 and "lies where the run" in done.stderr
+    assert sorted(out.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", ["report.html", "scores.csv", "candidates.csv", "run.json"])
+def test_a_folder_with_files_of_others_is_refused(name: str, photographs: Path, tmp_path: Path, clic: Clic) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / name).write_text("mine")
+    (out / ".film.part").write_text("half")
+    done = clic("encode", photographs, "--out", out, "--codec", TOY)
+    assert done.returncode == 2 and name in done.stderr and "choose another --out" in done.stderr
+    assert {path.name: path.read_text() for path in out.iterdir()} == {name: "mine", ".film.part": "half"}
+
+
+def test_an_empty_out_is_refused(photographs: Path, clic: Clic) -> None:
+    done = clic("submit", photographs, "--out", "", "--codec", TOY)
+    assert done.returncode == 2 and "--out: it is empty" in done.stderr
 
 
 def test_locked_folder(photographs: Path, tmp_path: Path, clic: Clic) -> None:
