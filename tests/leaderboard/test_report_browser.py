@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import wait_until
 from PIL import Image
 from report_data import HOSTILE, make_compared, write_run
 
@@ -123,7 +124,7 @@ def test_tables_sort_and_filter(visit: Callable[..., Any], compared: Path) -> No
 def test_image_of_the_table_opens_in_the_comparison(visit: Callable[..., Any], compared: Path) -> None:
     page = visit(compared)
     page.locator("#images-table a", has_text="tinted").nth(3).click()
-    page.wait_for_function("state.image === 'tinted'")
+    wait_until(lambda: page.evaluate("state.image") == "tinted")
     assert page.input_value("#choose-image") == "tinted" and page.input_value("#choose-a") == "original"
     assert "avif,speed=4, 0.075 bpp: point 0.075" in page.inner_text("#says-b")
     assert page.evaluate("Math.abs(document.getElementById('compare').getBoundingClientRect().top) < 100")
@@ -256,7 +257,7 @@ def test_addresses_that_say_nothing_useful_do_no_harm(visit: Callable[..., Any],
 def test_link_is_copied(visit: Callable[..., Any], compared: Path) -> None:
     page = visit(compared, "#image=grey", permissions=["clipboard-read", "clipboard-write"])
     page.locator("[data-do=copy]").click()
-    page.wait_for_function("document.getElementById('copied').textContent !== ''")
+    sync_api.expect(page.locator("#copied")).not_to_be_empty()
     if page.inner_text("#copied") == "Link copied.":
         assert page.evaluate("navigator.clipboard.readText()") == compared.as_uri() + "#image=grey"
 
