@@ -1,14 +1,17 @@
 """Settings files: strict TOML into a frozen dataclass, where a file may extend another one.
 
 The dataclass says what is allowed. A field's type is `str`, `bool`, `Rate`, one of `Literal[...]`, `tuple[KIND, ...]`
-for a list of different entries, or `Annotated[int, Bounds(low=1)]` for a number; fields with a default may be left out.
+for a list of different entries, `Words` for a command, `Annotated[int, Bounds(low=1)]` for a number, or `KIND | KIND`;
+fields with a default may be left out.
 """
 
 import math
 import tomllib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
+from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from harness.errors import ClicError
@@ -37,6 +40,10 @@ class Bounds:
 
 
 Positive = Annotated[int, Bounds(low=1)]
+
+
+class Words(tuple[str, ...]):
+    """The words of a command: a list of texts, at least one, which may repeat or be empty."""
 
 
 def read_settings(kind: type[T], path: Path, find: Find, **given: Any) -> T:
@@ -98,6 +105,15 @@ def _checked(path: Path, key: str, value: Any, kind: Any) -> Any:
 
 def _converted(value: Any, kind: Any) -> Any:
     """The value as a `kind`. Raises ValueError, or ClicError where that says more."""
+    if get_origin(kind) is UnionType:
+        for choice in get_args(kind):
+            with suppress(ValueError):
+                return _converted(value, choice)
+        raise ValueError
+    if kind is Words:
+        if not isinstance(value, list) or not value or not all(isinstance(word, str) for word in value):
+            raise ValueError
+        return Words(value)
     if get_origin(kind) is tuple:
         if not isinstance(value, list) or not value:
             raise ValueError
@@ -123,6 +139,8 @@ def _converted(value: Any, kind: Any) -> Any:
 
 def _allowed(kind: Any) -> str:
     """What a person may write for a `kind`."""
+    if get_origin(kind) is UnionType:
+        return ", or ".join(map(_allowed, get_args(kind)))
     if get_origin(kind) is Literal:
         return "one of " + ", ".join(f'"{choice}"' for choice in get_args(kind))
     if get_origin(kind) is tuple:
@@ -130,5 +148,10 @@ def _allowed(kind: Any) -> str:
     if get_origin(kind) is Annotated:
         number, bounds = get_args(kind)
         return ("a whole number" if number is int else "a number") + str(bounds)
-    names = {str: "a text that is not empty", bool: "true or false", Rate: 'a rate in bits per pixel as "0.15"'}
+    names = {
+        str: "a text that is not empty",
+        bool: "true or false",
+        Rate: 'a rate in bits per pixel as "0.15"',
+        Words: 'a list of words as ["program", "-q", "10"]',
+    }
     return names[kind]

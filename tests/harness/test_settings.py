@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from harness.errors import ClicError
 from harness.rates import Rate
-from harness.settings import Bounds, Positive, read_settings
+from harness.settings import Bounds, Positive, Words, read_settings
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Sample:
     rates: tuple[Rate, ...]
     frozen: bool = False
     parts: tuple[str, ...] = ()
+    version: str | Words = "1"
 
 
 GOOD = 'title = "t"\nkind = "soft"\nsteps = 3\ndecay = 0.5\nrates = ["0.15", "0.30"]\n'
@@ -48,6 +49,10 @@ def test_every_kind_is_read(tmp_path: Path) -> None:
     assert read(tmp_path / "b.toml") == Sample("b", "t", "hard", 3, 1, rates, True, ("x", "y"))
     (tmp_path / "c.toml").write_text('extends = "b.toml"\nparts = ["z"]\n')
     assert read(tmp_path / "c.toml").parts == ("z",) and read(tmp_path / "c.toml").frozen
+    (tmp_path / "d.toml").write_text(GOOD + 'version = ["cjxl", "-x", "", "-x"]\n')
+    assert read(tmp_path / "d.toml").version == Words(["cjxl", "-x", "", "-x"])
+    (tmp_path / "d.toml").write_text(GOOD + 'version = "2"\n')
+    assert read(tmp_path / "d.toml").version == "2"
 
 
 @pytest.mark.parametrize(
@@ -68,6 +73,9 @@ def test_every_kind_is_read(tmp_path: Path) -> None:
         ("steps = 3", "steps = 3\nname = 'x'", r"unknown key 'name'; allowed are extends, title, kind, steps"),
         ("steps = 3", "steps = 3\nfrozen = 1", r"'frozen' is 1; it must be true or false"),
         ("steps = 3", "steps = 3\nparts = 'x'", r"'parts' is 'x'; it must be a list of different entries"),
+        ("steps = 3", "steps = 3\nversion = ''", r"it must be a text that is not empty, or a list of words as \["),
+        ("steps = 3", "steps = 3\nversion = []", r"'version' is \[\]; it must be"),
+        ("steps = 3", "steps = 3\nversion = ['x', 3]", r"'version' is \['x', 3\]; it must be"),
         ("steps = 3", "steps =", r"not a readable TOML file"),
         ("steps = 3", "steps = 3\nextends = 'gone.toml'", r"gone.toml: not a readable TOML file"),
         ("steps = 3", "steps = 3\nextends = 'a.toml'", r"extends it in turn"),
