@@ -1,29 +1,27 @@
-"""Codecs opened by a text: `clic`, `clic,context=checkerboard`, `my_module:WebP,method=4`.
+"""Codecs opened by a text: `clic`, `clic,context=checkerboard`, `my_module:WebP,method=4`, `mine.toml`.
 
 An installed package names its codecs in the entry-point group `clic.codecs`; any other is named by module and
 attribute, found in the current folder, too. Either way it is a callable, such as a class, that takes its settings as
 texts by keyword, and the keywords of its signature are the settings that there are. A setting that is left out, or
 given its default, is not part of the codec's name, and the order of settings does not matter: a codec has one spelling.
+A path that ends in .toml is that of external commands (harness/codecs/command.py).
 """
 
 import importlib
 import inspect
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from harness.codecs.protocol import Codec, Encoding, Submittable
+from harness.codecs.contract import SUBMITTABLE, checked, reason
+from harness.codecs.protocol import Codec, Submittable
 from harness.errors import ClicError
 
 GROUP = "clic.codecs"
-CODEC = ("name", "config", "points", "encode", "decode")
-SUBMITTABLE = ("pack", "decoder_files")
 
 
 def codec_names() -> list[str]:
@@ -51,8 +49,13 @@ def open_codec(spec: str | Mapping[str, Any]) -> Codec:
         if key not in settings:
             known = ", ".join(settings) or "none"
             raise ClicError(f"codec {spec!r}: no setting {key!r}; {source!r} has {known}")
-    made = make(**given)
-    return _checked(made, spec, shown_name("", given, settings))
+    try:
+        made = make(**given)
+    except ClicError:
+        raise
+    except (Exception, SystemExit) as error:  # of somebody else's code
+        raise ClicError(f"codec {spec!r} cannot be opened ({reason(error)}); mend it, or give what it needs") from error
+    return checked(made, spec, shown_name("", given, settings))
 
 
 def open_submittable(spec: str) -> Submittable:
@@ -60,9 +63,7 @@ def open_submittable(spec: str) -> Submittable:
     codec = open_codec(spec)
     if not isinstance(codec, Submittable):
         missing = ", ".join(name for name in SUBMITTABLE if not hasattr(codec, name))
-        raise ClicError(
-            f"codec {spec!r} cannot be submitted: it has no {missing}; see 'Bring your own codec' in README.md"
-        )
+        raise ClicError(f"codec {spec!r} cannot be submitted: it has no {missing}; see docs/bring-your-own-codec.md")
     return codec
 
 
@@ -85,22 +86,26 @@ def _parsed(spec: str) -> tuple[str, dict[str, str]]:
 
 
 def _load(source: str) -> Callable[..., Any]:
+    if source.endswith(".toml"):
+        from harness.codecs.command import open_command
+
+        return partial(open_command, Path(source))
     entries = [EntryPoint(source, source, GROUP)] if ":" in source else entry_points(group=GROUP)
     for entry in entries:
         if entry.name == source:
             try:
                 with _current_folder_on_path():
                     make = entry.load()
-            except (ImportError, AttributeError, SyntaxError) as error:
+            except (Exception, SystemExit) as error:  # of somebody else's code
                 raise ClicError(
-                    f"codec {source!r} cannot be loaded ({type(error).__name__}: {error}); "
+                    f"codec {source!r} cannot be loaded ({reason(error)}); "
                     "is its package installed, or its module in the current folder?"
                 ) from error
             if not callable(make):
                 raise ClicError(f"codec {source!r}: a {type(make).__name__}; name the class or function that makes it")
             return make
     known = ", ".join(codec_names()) or "none"
-    raise ClicError(f"codec {source!r} is not installed (installed: {known}); see 'Bring your own codec' in README.md")
+    raise ClicError(f"codec {source!r} is not installed (installed: {known}); see docs/bring-your-own-codec.md")
 
 
 @contextmanager
@@ -126,62 +131,19 @@ def _settings(make: Callable[..., Any]) -> dict[str, str]:
     return {p.name: p.default if isinstance(p.default, str) else "" for p in parameters if p.kind in kinds}
 
 
-def _checked(made: Any, spec: str, settings: str) -> Codec:
-    """What was made, as a Codec whose name ends in its settings. Raises ClicError where it cannot be one."""
-    missing = [name for name in CODEC if not hasattr(made, name)]
-    if missing:
-        raise ClicError(f"codec {spec!r} has no {', '.join(missing)}; see 'Bring your own codec' in README.md")
-    if not isinstance(made, Codec):
-        kind = _SubmittableLike if all(hasattr(made, name) for name in SUBMITTABLE) else _Like
-        return kind(made.name + settings, made)
-    expected = made.name.partition(",")[0] + settings
-    if made.name != expected:
-        raise ClicError(f"codec {spec!r} calls itself {made.name!r}; its name must tell its settings: {expected!r}")
-    return made
-
-
 def _reopened(config: Mapping[str, Any]) -> Codec:
     """The codec of a configuration. Raises ClicError where it is not the same any more."""
     spec = config.get("codec")
-    if not isinstance(spec, str):
+    if isinstance(spec, Mapping):
+        from harness.codecs.command import reopen_command
+
+        codec = checked(reopen_command(spec), str(spec.get("name")))
+    elif isinstance(spec, str):
+        codec = open_codec(spec)
+    else:
         raise ClicError("this configuration does not say what opens its codec (a key 'codec'); open the codec by name")
-    codec = open_codec(spec)
     now = codec.config()
     if dict(now) != dict(config):
         changed = ", ".join(key for key in sorted(now.keys() | config.keys()) if now.get(key) != config.get(key))
-        raise ClicError(f"codec {spec!r} is not the one of this configuration any more: {changed} changed")
+        raise ClicError(f"codec {codec.name!r} is not the one of this configuration any more: {changed} changed")
     return codec
-
-
-@dataclass(frozen=True)
-class _Like(Codec):
-    """An object that has a codec's methods without inheriting them, under a name that tells its settings."""
-
-    name: str
-    plain: Any
-
-    def config(self) -> Mapping[str, Any]:
-        return self.plain.config()
-
-    def points(self) -> Sequence[str]:
-        return self.plain.points()
-
-    def prepare(self, pixels: np.ndarray) -> Any:
-        return self.plain.prepare(pixels) if hasattr(self.plain, "prepare") else pixels
-
-    def encode(self, prepared: Any, point: str) -> Encoding:
-        return self.plain.encode(prepared, point)
-
-    def decode(self, stream: bytes) -> np.ndarray:
-        return self.plain.decode(stream)
-
-
-@dataclass(frozen=True)
-class _SubmittableLike(_Like, Submittable):
-    """The same, with a decoder."""
-
-    def pack(self, streams: Mapping[str, bytes]) -> bytes:
-        return self.plain.pack(streams)
-
-    def decoder_files(self, data_file: str, payload: str) -> Mapping[str, bytes]:
-        return self.plain.decoder_files(data_file, payload)

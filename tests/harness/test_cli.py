@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from helpers import SIZES, TOY, photograph, swept
+from helpers import SIZES, TESTS, TOY, photograph, swept
 
 from harness.cli import main
 from harness.errors import ClicError
@@ -285,13 +285,17 @@ def test_other_errors_of_ours_are_user_errors(
 
 def test_a_fault_of_ours_is_no_finding(tmp_path: Path, clic: Clic) -> None:
     (tmp_path / "faulty.py").write_text(
-        "class Codec:\n    def __init__(self):\n        raise ZeroDivisionError('none')\n"
+        "import harness.sweep.run\n"
+        "from toy_codec import ToyCodec as Codec\n"
+        "harness.sweep.run.export_candidates = lambda *_: 1 / 0\n"
     )
     photograph(1, 20, 20).save(tmp_path / "a.png")
-    done = clic("encode", tmp_path, "--out", tmp_path / "out", "--codec", "faulty:Codec", PYTHONPATH=str(tmp_path))
+    done = clic(
+        "encode", tmp_path, "--out", tmp_path / "out", "--codec", "faulty:Codec", PYTHONPATH=f"{tmp_path}:{TESTS}"
+    )
     assert done.returncode == 2
     *_, line = done.stderr.splitlines()
-    assert line.startswith("clic: a fault of clic: ZeroDivisionError: none; the traceback is in ")
+    assert line.startswith("clic: a fault of clic: ZeroDivisionError: division by zero; the traceback is in ")
     kept = Path(line.rpartition(" ")[2])
     assert "Traceback" in kept.read_text()
     kept.unlink()

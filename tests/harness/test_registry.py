@@ -142,7 +142,7 @@ def test_a_configuration_opens_its_codec(monkeypatch: pytest.MonkeyPatch) -> Non
         (f"{PLAIN},speed=", r"'speed=' is no setting"),
         (f"{PLAIN},", r"'' is no setting"),
         (f"{PLAIN},speed=1,speed=1", r"each key once"),
-        (f"{HERE}:Half", r"has no config, encode, decode; see 'Bring your own codec'"),
+        (f"{HERE}:Half", r"has no config, encode, decode; see docs/bring-your-own-codec.md"),
         (f"{HERE}:number", r"a int; name the class or function that makes it"),
         (f"{HERE}:Nothing", r"cannot be loaded \(AttributeError"),
         ("no_such_module:Codec", r"cannot be loaded \(ModuleNotFoundError: .*module in the current folder\?"),
@@ -156,7 +156,7 @@ def test_errors_are_one_line(spec: str, says: str) -> None:
 
 
 def test_ours_has_a_setting() -> None:
-    assert codec_names() == ["clic"]
+    assert "clic" in codec_names()
     codec = open_codec("clic,context=checkerboard")
     assert codec.name == "clic,context=checkerboard" and open_codec("clic,context=3d").name == "clic"
     assert open_codec(codec.config()).config() == codec.config() != open_codec("clic").config()
