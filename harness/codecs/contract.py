@@ -22,7 +22,8 @@ DECODE = "decode"  # the program that a decoder must have
 def checked(made: Any, spec: str, settings: str = "") -> Codec:
     """What was opened by `spec`, as a codec whose answers are checked and whose name ends in `settings`.
 
-    It need not inherit from Codec; one that does tells its settings itself. Raises ClicError where a member is missing, or name, config or points are wrong.
+    It need not inherit from Codec; one that does must tell its settings in its name itself. Raises ClicError where a
+    member is missing, or name, config or points are wrong.
     """
     missing = [member for member in CODEC if not hasattr(made, member)]
     if missing:

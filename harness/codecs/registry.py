@@ -12,6 +12,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -27,6 +28,31 @@ GROUP = "clic.codecs"
 def codec_names() -> list[str]:
     """Names of the installed codecs."""
     return sorted({entry.name for entry in entry_points(group=GROUP)})
+
+
+@dataclass(frozen=True)
+class Installed:
+    """An installed codec: its settings with their defaults, and what to do before it can be opened, if anything."""
+
+    name: str
+    settings: Mapping[str, str]
+    missing: str
+
+
+def installed() -> list[Installed]:
+    """The installed codecs by name, also those that cannot be opened now.
+
+    What makes a codec may have a method `missing()`, which says what to install first, or nothing.
+    """
+    found = []
+    for name in codec_names():
+        try:
+            make = _load(name)
+        except ClicError as error:
+            found.append(Installed(name, {}, str(error)))
+            continue
+        found.append(Installed(name, _settings(make), make.missing() if hasattr(make, "missing") else ""))
+    return found
 
 
 def shown_name(name: str, settings: Mapping[str, str], defaults: Mapping[str, str]) -> str:

@@ -1,8 +1,8 @@
-"""`clic codecs`: the installed codecs."""
+"""`clic codecs`: the installed codecs, their settings, and what is missing before they can be used."""
 
 from argparse import ArgumentParser, Namespace
 
-HELP = "list the installed codecs"
+HELP = "list the installed codecs with their settings, and what to install for those that lack something"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -10,9 +10,13 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Print a name a line."""
-    from harness.codecs.registry import codec_names
+    """Print a codec a line: its name, its settings with their defaults, and what it lacks."""
+    from harness.codecs.registry import installed
 
-    for name in codec_names():
-        print(name)
+    found = installed()
+    width = max((len(codec.name) for codec in found), default=0)
+    for codec in found:
+        settings = " ".join(f"{key}={default}" for key, default in codec.settings.items())
+        missing = f"({codec.missing})" if codec.missing else ""
+        print(" ".join(filter(None, [codec.name.ljust(width), settings, missing])).rstrip())
     return 0

@@ -7,13 +7,16 @@ from torch import Tensor, nn
 
 from decoder.architecture import Architecture
 from decoder.networks import Synthesis
-from submission._compressai import EntropyBottleneck
+from harness.codecs._compressai import without_transforms
 from submission.networks.entropy import MASS_MIN, ElementSteps, GroupParameters, HyperSynthesis, gaussian_bits
 from submission.networks.transforms import Analysis, HyperAnalysis
 from submission.quantization.quantizer import Quantizer, uniform_like
 from submission.quantization.scale import coded, lower_bound
 from submission.quantization.settings import Quantization
 from submission.quantization.surrogates import Hard, Scaled, Skipping
+
+with without_transforms():
+    from compressai.entropy_models import EntropyBottleneck
 
 PRIOR_SCALE = 5  # of the factorised prior, at first
 # In units of the orthonormal DCT of pixels in 0..1: quantisation steps from 1/2 down to 1/30.

@@ -266,7 +266,16 @@ def test_options_are_not_abbreviated(clic: Clic, tmp_path: Path) -> None:
 
 def test_codecs_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["codecs"]) == 0
-    assert "clic" in capsys.readouterr().out.splitlines()
+    lines = capsys.readouterr().out.splitlines()
+    assert {"clic", "avif", "compressai"} <= {line.split()[0] for line in lines}
+    assert "avif       speed=4 tune=default subsampling=4:2:0" in lines
+
+
+def test_codecs_say_what_they_lack(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif.HeifImagePlugin", None)
+    assert main(["codecs"]) == 0
+    [line] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("heic ")]
+    assert line.endswith("pip install 'clic-harness[heic]')")
 
 
 def test_other_errors_of_ours_are_user_errors(
