@@ -62,7 +62,7 @@ class LearnedCodec(Submittable):
         if context not in MODELS:
             raise ClicError(f"codec 'clic': no context {context!r}; choose one of {', '.join(MODELS)}")
         torch.set_num_threads(1)
-        self.iterations = iterations_of(int(effort) if effort.isdecimal() else -1)
+        self.iterations = iterations_of(effort)
         self.number = MODELS[context]
         self.name = shown_name("clic", {"context": context, "effort": effort}, {"context": "3d", "effort": "0"})
         self.weights = find_weights(shipped_models()[self.number].stem)

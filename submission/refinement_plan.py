@@ -42,11 +42,12 @@ class OperatingPoint:
         return str(self.gain) if self.gain == self.refined_at else f"{self.gain}@{self.refined_at}"
 
 
-def iterations_of(effort: int) -> int:
-    """Iterations of an effort. Raises ClicError where there is no such effort."""
-    if not 0 <= effort < len(EFFORTS):
-        raise ClicError(f"no effort {effort}; give 0 (no refinement) to {len(EFFORTS) - 1}")
-    return EFFORTS[effort]
+def iterations_of(effort: str) -> int:
+    """Iterations of an effort by its one spelling, "0" to "9". Raises ClicError for anything else."""
+    efforts = {str(number): iterations for number, iterations in enumerate(EFFORTS)}
+    if effort not in efforts:
+        raise ClicError(f"codec 'clic': no effort {effort!r}; give 0 (no refinement) to {len(EFFORTS) - 1}")
+    return efforts[effort]
 
 
 def larger_budget(budget: int) -> int:

@@ -18,6 +18,7 @@ from small_model import photograph, small_model, small_networks
 from decoder.bitstream import read_header
 from decoder.context import CONTEXTS
 from decoder.image import decode_image
+from harness.codecs.registry import open_codec
 from harness.errors import ClicError
 from harness.images import load_rgb
 from harness.scores.msssim import Reference
@@ -46,7 +47,6 @@ from submission.refinement_plan import (
     OperatingPoint,
     Workforce,
     estimated_seconds,
-    iterations_of,
     larger_budget,
     refinements,
 )
@@ -249,10 +249,10 @@ def test_other_spellings_are_refused(text: str) -> None:
         OperatingPoint.parse(text)
 
 
-@pytest.mark.parametrize("effort", [-1, len(EFFORTS)])
-def test_other_efforts_are_refused(effort: int) -> None:
-    with pytest.raises(ClicError, match=f"no effort {effort}"):
-        iterations_of(effort)
+@pytest.mark.parametrize("effort", ["-1", str(len(EFFORTS)), "05", "x", "٥"])
+def test_other_efforts_are_refused(effort: str) -> None:
+    with pytest.raises(ClicError, match=f"no effort '{effort}'"):
+        open_codec(f"clic,effort={effort}")
 
 
 def test_time_is_shared_by_processes_but_an_image_is_not() -> None:
