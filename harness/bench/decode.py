@@ -1,7 +1,5 @@
 """Decoding speed, side by side in one run: packed decoders and conventional formats, on the same images and cores."""
 
-import importlib
-import io
 import os
 import re
 import time
@@ -11,7 +9,6 @@ from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -19,7 +16,8 @@ from PIL import Image
 from harness.challenge.archive import data_file_bytes, write_zip
 from harness.challenge.profiles import Profile
 from harness.challenge.sandbox import run_decoder
-from harness.codecs.protocol import Encoding, Submittable
+from harness.codecs.protocol import Codec, Submittable
+from harness.codecs.registry import open_codec
 from harness.errors import ClicError
 from harness.images import SourceImage, load_rgb
 from harness.progress import Progress, log
@@ -27,71 +25,10 @@ from harness.progress import Progress, log
 PARTS = ("entropy decoding", "synthesis", "PNG")  # as a packed decoder names them: "1.5 s of synthesis"
 
 
-@dataclass(frozen=True)
-class Format:
-    """A conventional format that Pillow writes and reads once the module `plugin`, of `package`, is imported.
-
-    `pillow_name` and `options` are for saving, at a speed at which a search over qualities is no wait. `threads`
-    is the variable that says how many threads a decoder starts.
-    """
-
-    name: str
-    pillow_name: str
-    options: Mapping[str, Any]
-    plugin: str
-    package: str
-    threads: str
-
-    def is_installed(self) -> bool:
-        """Whether Pillow can write the format here; registers it."""
-        try:
-            importlib.import_module(self.plugin)
-        except ImportError:
-            return False
-        return self.pillow_name in Image.SAVE
-
-    def points(self) -> Sequence[str]:
-        """Qualities from the lowest rate to the highest."""
-        return [str(quality) for quality in range(0, 100, 3)]
-
-    def prepare(self, pixels: np.ndarray) -> np.ndarray:
-        """The pixels themselves, uint8 (H, W, 3)."""
-        return pixels
-
-    def encode(self, pixels: np.ndarray, point: str) -> Encoding:
-        """Code `pixels`, uint8 (H, W, 3), at one quality."""
-        buffer = io.BytesIO()
-        Image.fromarray(pixels).save(buffer, self.pillow_name, quality=int(point), **self.options)
-        return Encoding(buffer.getvalue())
-
-    def start_worker(self) -> None:
-        """Register the format in a fresh process; one thread a process, as in the packed decoders."""
-        importlib.import_module(self.plugin)
-        module, _, variable = self.threads.rpartition(".")
-        setattr(importlib.import_module(module), variable, 1)
-
-
-FORMATS = (
-    Format("AVIF", "AVIF", {"speed": 8}, "PIL.AvifImagePlugin", "pillow", "PIL.AvifImagePlugin.DEFAULT_MAX_THREADS"),
-    Format(
-        "HEIC",
-        "HEIF",
-        {"enc_params": {"preset": "ultrafast"}},
-        "pillow_heif.HeifImagePlugin",
-        "pillow-heif",
-        "pillow_heif.options.DECODE_THREADS",
-    ),
-    # Its lowest quality stays above 0.15 bpp on some images; effort 5 comes nearer than the faster ones.
-    Format(
-        "JPEG XL",
-        "JXL",
-        {"effort": 5},
-        "pillow_jxl.JpegXLImagePlugin",
-        "pillow-jxl-plugin",
-        "pillow_jxl.JpegXLImagePlugin.DECODE_THREADS",
-    ),
-)
-REFERENCE = FORMATS[0].name
+# Beside what is asked for, at speeds at which a search over qualities is no wait. The lowest quality of JPEG XL stays
+# above 0.15 bits per pixel on some images; effort 5 comes nearer than the faster ones.
+RIVALS = ("avif,speed=8", "heic,preset=ultrafast", "jxl,effort=5")
+REFERENCE = RIVALS[0]
 
 
 @dataclass(frozen=True)
@@ -120,35 +57,35 @@ class Measured:
 
 def bench_decode(
     images: Sequence[SourceImage],
-    codecs: Sequence[Submittable],
+    codecs: Sequence[str],
     profile: Profile,
     rate: float,
     progress: Progress | None = None,
 ) -> list[Measured]:
-    """Code every image near `rate` bits per pixel, then time each packed decoder and each format on all of them.
+    """Code every image near `rate` bits per pixel, then time the decoders of the codecs and of their rivals on all.
 
-    A format that is not installed is left out, with a line on standard error. Raises ClicError where a packed
-    decoder fails.
+    `codecs` are what opens them. A codec that brings a decoder is timed by that, packed. A rival that is not installed
+    is left out, with a line on standard error. Raises ClicError where a decoder fails.
     """
     processes = min(profile.cpus, os.cpu_count() or 1)
-    coders: list[Submittable | Format] = [*codecs, *_installed()]
+    coders = [*((spec, open_codec(spec)) for spec in codecs), *_rivals()]
     coded: list[dict[str, bytes]] = [{} for _ in coders]
     done, total = 0, sum(source.pixels for source in images)
     for source in images:
         pixels = load_rgb(source.path)
-        for coder, streams in zip(coders, coded, strict=True):
+        for (_, coder), streams in zip(coders, coded, strict=True):
             streams[source.name] = _nearest(coder, pixels, rate * source.pixels / 8)
         done += source.pixels
         if progress:
             progress(done, total)
     results = []
-    for coder, streams in zip(coders, coded, strict=True):
+    for (spec, coder), streams in zip(coders, coded, strict=True):
         log(f"decoding by {coder.name}")
         with TemporaryDirectory() as folder:
-            if isinstance(coder, Format):
-                decoded = _decode_format(coder, streams, Path(folder), processes)
-            else:
+            if isinstance(coder, Submittable):
                 decoded = _decode_packed(coder, streams, Path(folder), replace(profile, cpus=processes))
+            else:
+                decoded = _decode_unpacked(spec, streams, Path(folder), processes)
         entropy, synthesis, png = (_printed_seconds(decoded.output, part) for part in PARTS)
         results.append(
             Measured(
@@ -177,20 +114,17 @@ class _Decoded:
     output: str = ""
 
 
-def _installed() -> list[Format]:
+def _rivals() -> list[tuple[str, Codec]]:
     found = []
-    for entry in FORMATS:
-        if entry.is_installed():
-            found.append(entry)
-        else:
-            log(
-                f"{entry.name}: left out, as Pillow cannot write it here; it comes with "
-                f"'python -m pip install -c constraints.txt {entry.package}'"
-            )
+    for spec in RIVALS:
+        try:
+            found.append((spec, open_codec(spec)))
+        except ClicError as error:
+            log(f"{spec}: left out; {error}")
     return found
 
 
-def _nearest(coder: Submittable | Format, pixels: np.ndarray, wanted: float) -> bytes:
+def _nearest(coder: Codec, pixels: np.ndarray, wanted: float) -> bytes:
     """The stream whose size is nearest to `wanted` bytes, by bisection over the points, which rise in rate."""
     points = list(coder.points())
     low, high = 0, len(points) - 1
@@ -225,17 +159,23 @@ def _printed_seconds(output: str, part: str) -> float | None:
     return float(found[-1]) if found else None
 
 
-def _decode_format(entry: Format, streams: Mapping[str, bytes], folder: Path, processes: int) -> _Decoded:
-    """The whole set by Pillow, in as many processes as a packed decoder gets, the largest streams first as there."""
+def _decode_unpacked(spec: str, streams: Mapping[str, bytes], folder: Path, processes: int) -> _Decoded:
+    """The whole set by the codec itself, in as many processes as a packed decoder gets, the largest streams first."""
     largest_first = sorted(streams.values(), key=len, reverse=True)
+    paths = [folder / f"{number}.png" for number in range(len(streams))]
+    workers = min(processes, len(streams))
     begin = time.monotonic()
-    with ProcessPoolExecutor(
-        min(processes, len(streams)), mp_context=get_context("spawn"), initializer=entry.start_worker
-    ) as pool:
-        list(pool.map(_to_png, largest_first, [folder / f"{number}.png" for number in range(len(streams))]))
+    with ProcessPoolExecutor(workers, get_context("spawn"), _open, (spec,)) as pool:
+        list(pool.map(_to_png, largest_first, paths))
     return _Decoded(sum(map(len, streams.values())), time.monotonic() - begin)
 
 
+_opened: list[Codec] = []  # in a worker: the codec that it decodes with
+
+
+def _open(spec: str) -> None:
+    _opened.append(open_codec(spec))
+
+
 def _to_png(stream: bytes, path: Path) -> None:
-    with Image.open(io.BytesIO(stream)) as image:
-        image.convert("RGB").save(path, "PNG", compress_level=1)
+    Image.fromarray(_opened[0].decode(stream)).save(path, "PNG", compress_level=1)

@@ -158,13 +158,12 @@ def _decode(options: Namespace) -> int:
 
     from harness.bench.decode import bench_decode
     from harness.challenge.profiles import load_profile
-    from harness.codecs.registry import open_submittable
     from harness.files import write_atomic
     from harness.images import list_images
     from harness.photographs import write_photographs
     from harness.progress import bar
 
-    profile, codecs = load_profile(options.profile), [open_submittable(name) for name in options.codec or ["clic"]]
+    profile, codecs = load_profile(options.profile), options.codec or ["clic"]
     with TemporaryDirectory() as folder, bar("encode") as progress:
         if not options.images:
             options.images = Path(folder)
@@ -199,7 +198,16 @@ def _table(results: "Sequence[Measured]", rate: float) -> "Table":
         "synthesis and PNG are sums over the processes.",
     )
     table.add_column("decoder")
-    for heading in ("bpp", "s", "s/MP", f"times\n{REFERENCE}", "entropy\ns", "synthesis\ns", "PNG\ns", "peak\nMB"):
+    for heading in (
+        "bpp",
+        "s",
+        "s/MP",
+        f"times\n{REFERENCE.partition(',')[0]}",
+        "entropy\ns",
+        "synthesis\ns",
+        "PNG\ns",
+        "peak\nMB",
+    ):
         table.add_column(heading, justify="right", no_wrap=True)
     reference = {result.decoder: result.seconds for result in results}.get(REFERENCE)
     for result in results:
