@@ -87,6 +87,9 @@ def submit(
     require_linux()
     images = list_images(images_folder)
     codec = open_submittable(request.codec)
+    codec.decoder_files(
+        request.profile.data_file, request.profile.payload
+    )  # wrong ones are told before hours of coding
     for source in images:
         if source.note:
             log(f"{source.path.name}: {source.note}")

@@ -53,6 +53,19 @@ def run(photographs: Path, tmp_path: Path) -> tuple[pd.DataFrame, Path]:
     return swept(photographs, TOY, tmp_path / "run"), tmp_path / "run"
 
 
+class NoWeights(ToyCodec):
+    """Its decoder cannot be put together."""
+
+    def decoder_files(self, data_file: str, payload: str) -> Mapping[str, bytes]:
+        return {"decode": Path("weights.pt").read_bytes()}
+
+
+def test_a_decoder_that_cannot_be_made_is_told_before_anything_is_coded(photographs: Path, tmp_path: Path) -> None:
+    with pytest.raises(ClicError, match=r"codec 'toy': decoder_files\(\) failed \(FileNotFoundError: .*weights.pt"):
+        submit(photographs, tmp_path / "out", request("0.5", codec=f"{__name__}:NoWeights"))
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_whole_way(photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     result = submit(photographs, out, request(team="Team [1]"))
