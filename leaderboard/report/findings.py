@@ -34,7 +34,7 @@ def bytes_against(curve: Curve, other: Curve, bpp: float) -> float | None:
     return bpp / math.exp(needed) - 1
 
 
-def _rival(report: Report, rate: float) -> str | None:
+def rival_of(report: Report, rate: float) -> str | None:
     """The best of the others at `rate` on the board."""
     subject = report.entrants[0]
     rows = report.board[(report.board["rate"] == rate) & (report.board["entrant"] != subject)]
@@ -59,7 +59,7 @@ def _of_two(report: Report, subject: str, rival: str, rate: float) -> Finding | 
                 "At equal MS-SSIM (competition), read off the curves below, which give every image the same operating "
                 "point: straight between measured points."
             )
-            much = f"{abs(share):.0%} {'fewer' if share < 0 else 'more'} bytes than"
+            much = f"{100 * abs(share):.0f} % {'fewer' if share < 0 else 'more'} bytes than"
             if abs(share) < 0.005:
                 much = "as many bytes as"
             return Finding(f"{at} spends {much} {rival}{rank} on {_images(report)}.".replace(",.", "."), basis)
@@ -96,7 +96,7 @@ def finding(report: Report) -> Finding | None:
     """The sentence on the page's subject at the middle rate: against the best of the others, or alone."""
     rate = report.middle_rate
     subject = report.entrants[0]
-    rival = _rival(report, rate)
+    rival = rival_of(report, rate)
     if rival is not None:
         return _of_two(report, subject, rival, rate)
     return None if report.on_board(subject, rate) is None else _of_one(report, subject, rate)

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from harness.files import write_atomic
 from leaderboard import units
 from leaderboard.report import pictures, plots, sections
-from leaderboard.report.findings import finding
+from leaderboard.report.findings import finding, rival_of
 from leaderboard.report.model import Report, Version
 from leaderboard.report.paired_plot import paired_plot
 from leaderboard.report.run import report_of_run
@@ -31,6 +31,14 @@ def version_key(version: Version) -> str:
 def _version_label(report: Report, version: Version) -> str:
     rate = f"{units.rate_name(version[1])} bpp"
     return rate if len(report.entrants) == 1 else f"{version[0]}, {rate}"
+
+
+def _first_shown(report: Report, versions: Sequence[Version]) -> tuple[str, str]:
+    """The subject beside the best of the others at the middle rate; alone, beside the original."""
+    subject, rate = report.entrants[0], report.middle_rate
+    rival = rival_of(report, rate)
+    own = version_key((subject, rate) if (subject, rate) in versions else versions[0])
+    return (own, version_key((rival, rate))) if rival and (rival, rate) in versions else ("original", own)
 
 
 def _viewer(report: Report, views: Sequence[pictures.View], store: pictures.Store) -> dict[str, Any]:
@@ -63,9 +71,7 @@ def _viewer(report: Report, views: Sequence[pictures.View], store: pictures.Stor
         for view in views
     ]
     labels = {"original": "Original"} | {version_key(version): _version_label(report, version) for version in versions}
-    first = [version for version in versions if version[1] == report.middle_rate] or versions
-    start = [version_key(version) for version in first[:2]]
-    a, b = ("original", start[0]) if len(report.entrants) == 1 or len(start) < 2 else start
+    a, b = _first_shown(report, versions)
     return {"photographs": photographs, "labels": labels, "defaults": {"a": a, "b": b}}
 
 

@@ -34,7 +34,12 @@ _PAIRED: Columns = (
     Column("low", "10 %", "of pairs below", lambda row: units.fixed(row.low, 3)),
     Column("median", "median", "", lambda row: units.fixed(row.median, 3)),
     Column("high", "90 %", "of pairs below", lambda row: units.fixed(row.high, 3)),
-    Column("better", "first is better", "in", lambda row: "–" if pd.isna(row.better) else f"{row.better:.0%} of pairs"),
+    Column(
+        "better",
+        "first is better",
+        "in",
+        lambda row: "–" if pd.isna(row.better) else f"{100 * row.better:.0f} % of pairs",
+    ),
 )
 _ENCODING: Columns = (
     Column("codec", "codec", "", lambda row: row.codec, is_number=False),
@@ -118,12 +123,17 @@ def bd_matrices(report: Report) -> list[Matrix]:
     """The BD-rates by measure; empty where there is no other codec."""
     if report.bd_rates is None or report.bd_rates.empty:
         return []
-    return [_matrix(name, rows) for name in MEASURES if len(rows := report.bd_rates.query("metric == @name"))]
+    return [
+        _matrix(name, rows, report.entrants)
+        for name in MEASURES
+        if len(rows := report.bd_rates.query("metric == @name"))
+    ]
 
 
-def _matrix(measure: str, rows: pd.DataFrame) -> Matrix:
+def _matrix(measure: str, rows: pd.DataFrame, first: Sequence[str]) -> Matrix:
     found = {(row.codec, row.anchor): row for row in rows.itertuples()}
-    codecs = list(dict.fromkeys([*rows["codec"], *rows["anchor"]]))
+    there = {*rows["codec"], *rows["anchor"]}
+    codecs = [codec for codec in dict.fromkeys([*first, *rows["anchor"], *rows["codec"]]) if codec in there]
     reasons = [
         f"{row.codec} against {row.anchor}: {said}" for row in found.values() if (said := row.reason or row.note)
     ]

@@ -213,7 +213,7 @@ def test_finding_is_what_the_curves_say(tmp_path: Path) -> None:
     found = finding(report)
     assert found is not None and share is not None and share < 0
     assert found.sentence == (
-        f"At 0.15 bpp ours spends {-share:.0%} fewer bytes than avif,speed=4, the best of the others there, "
+        f"At 0.15 bpp ours spends {-100 * share:.0f} % fewer bytes than avif,speed=4, the best of the others there, "
         "on these 3 images."
     )
 
