@@ -107,7 +107,13 @@ def identity(request: pytest.FixtureRequest) -> Iterator[str]:
 
 def prepare(tmp_path: Path, user: str) -> tuple[dict[str, str], list[str]]:
     """Environment and command with which a user can run this installation; root's home is closed to all others."""
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT), "LANG": "C.UTF-8"}
+    # Without bytecode files, which would be written beside the sources and look like an escape.
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(PROJECT),
+        "LANG": "C.UTF-8",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
     if not user:
         return environment, [sys.executable]
     for path in (tmp_path, *tmp_path.parents):

@@ -186,7 +186,13 @@ class Writer:
 
     def __init__(self, folder: Path, first: int) -> None:
         command = [sys.executable, str(WRITER), str(folder), str(first)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        # A shell's background job, as which these tests may run, hands down that Ctrl-C is ignored.
+        self.process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
         self.committed: set[str] = set()
 
     def wait_for(self, rows: int) -> None:
