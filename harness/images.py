@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from harness.errors import ClicError
+from harness.files import sha256
 from harness.progress import counted
 
 ENDINGS = {".png", ".webp", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".avif"}
@@ -152,6 +153,17 @@ def left_out(folder: Path) -> str:
     return ", ".join([*files, *_folders(folder)])
 
 
+def look_at(folder: Path, out: Path) -> str:
+    """What is to be said of a folder of photographs before a run in `out` reads it: what it does not read, or nothing.
+
+    Raises ClicError where there is no such folder, and where the run would write over the originals.
+    """
+    require_folder(folder, "a folder of photographs")
+    require_apart(folder, out)
+    rest = left_out(folder)
+    return f"{folder}: not read: {rest}" if rest else ""
+
+
 def list_images(folder: Path) -> list[SourceImage]:
     """The images of a folder (not of its sub-folders), by name.
 
@@ -179,3 +191,8 @@ def load_rgb(path: Path) -> np.ndarray:
     """The image as uint8 (H, W, 3), by Pillow's convert("RGB") as the server does. Raises ClicError."""
     with _reading(path) as image:
         return np.asarray(image.convert("RGB"))
+
+
+def pixels_sha256(pixels: np.ndarray) -> str:
+    """Hex SHA-256 of uint8 (H, W, 3) samples and their shape: equal for equal pictures, however they are stored."""
+    return sha256(f"{pixels.shape}".encode() + np.ascontiguousarray(pixels).tobytes())

@@ -11,10 +11,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 
-import numpy as np
-
 from harness.files import sha256
-from harness.images import SourceImage, load_rgb
+from harness.images import SourceImage, load_rgb, pixels_sha256
 
 RECOGNISED = 0.5  # of the folder or of the set: fewer common images are no reason to name the set
 
@@ -107,11 +105,6 @@ class Identity:
             count = len(self.additional)
             parts.append(f"and {count} {'other' if count == 1 else 'others'}")
         return ", ".join(parts)
-
-
-def pixels_sha256(pixels: np.ndarray) -> str:
-    """Hex SHA-256 of uint8 (H, W, 3) samples and their shape: equal for equal pictures, however they are stored."""
-    return sha256(f"{pixels.shape}".encode() + np.ascontiguousarray(pixels).tobytes())
 
 
 def _read_set(text: str) -> ImageSet:

@@ -42,6 +42,7 @@ COLUMNS = (
     "pixels_sha256",
     "codec_sha256",
 )
+FLOATS = ("msssim_competition", "msssim_paper", "mse", "encode_seconds")  # of the columns, may be missing
 _CLAIM = "CREATE TABLE claim (image TEXT, codec TEXT, point TEXT, holder TEXT, UNIQUE (image, codec, point))"
 _KEY = "image = ? AND codec = ? AND point = ?"
 _ROW = """image.width, image.height, codec.name, candidate.point, candidate.bytes, candidate.msssim_competition,
@@ -307,5 +308,4 @@ class Store:
 def _table(rows: list[tuple[Any, ...]]) -> "DataFrame":
     import pandas
 
-    numbers = ("msssim_competition", "msssim_paper", "mse", "encode_seconds")
-    return pandas.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(numbers, float))
+    return pandas.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(FLOATS, float))

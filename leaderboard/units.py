@@ -3,11 +3,7 @@
 import math
 
 from harness.rates import Rate
-
-
-def decibels(msssim: float) -> float:
-    """MS-SSIM in dB, -10 log10(1 - m): infinite for a perfect copy, NaN for NaN."""
-    return math.inf if msssim >= 1 else -10 * math.log10(1 - msssim)
+from harness.scores.aggregate import decibels as decibels
 
 
 def rate_name(rate: float) -> str:

@@ -1,6 +1,5 @@
 """Our codec as the harness knows it: operating points, streams, data file, decoder archive."""
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -17,6 +16,7 @@ from decoder.model import load_model, shipped_models
 from harness.codecs.protocol import Encoding, Submittable
 from harness.codecs.registry import shown_name
 from harness.errors import ClicError
+from harness.files import sha256
 from submission.encoder import Analysed, EncoderNetworks, Latents, analyse, encode_latents, latents_at
 from submission.networks import transforms
 from submission.refinement_plan import OperatingPoint, iterations_of
@@ -89,7 +89,7 @@ class LearnedCodec(Submittable):
             "iterations": self.iterations,
             "points": POINTS,
             "torch": torch.__version__,
-            "files": {str(p.relative_to(DECODER.parent)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files},
+            "files": {str(p.relative_to(DECODER.parent)): sha256(p.read_bytes()) for p in files},
         }
 
     def points(self) -> Sequence[str]:

@@ -14,14 +14,13 @@ from harness.challenge.profiles import Profile
 from harness.challenge.verify import DECODER, Verification
 from harness.errors import ClicError
 from harness.files import as_json, sha256, write_atomic
-from harness.images import load_rgb
+from harness.images import load_rgb, pixels_sha256
 from harness.progress import log
 from harness.rates import Rate
 from harness.records import Allocation, Entry, Key
 from harness.scores.aggregate import aggregate
 from harness.scores.objectives import psnr
 from harness.store import Store
-from harness.sweep.coding import pixels_sha256
 
 RESULTS = ("scores.csv", "leaderboard.csv", "leaderboard.md", "report.html", "run.json")
 PICTURES = "images"  # in the folder of a rate

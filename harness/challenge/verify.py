@@ -1,6 +1,5 @@
 """Everything for which the challenge's server would reject a submission, all at once and beforehand."""
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from harness.challenge.sandbox import DecodeRun, levels, require_linux, why_not
 from harness.challenge.trial import Trial, VerifyOptions
 from harness.errors import ClicError
 from harness.images import list_images
+from harness.sweep.local import usable_cores
 
 __all__ = ["DECODER", "Verification", "VerifyOptions", "require_box", "verify"]
 
@@ -121,8 +121,7 @@ def require_box(decoder: Path, options: VerifyOptions) -> None:
 
 def _other_threads(profile: Profile) -> int:
     """Another number of threads than a decoder takes by itself."""
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return 1 if min(available, profile.cpus) > 1 else 2
+    return 1 if min(usable_cores(), profile.cpus) > 1 else 2
 
 
 def _differences(first: Mapping[str, str], second: Mapping[str, str]) -> Iterator[Finding]:

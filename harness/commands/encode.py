@@ -18,7 +18,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> int:
     """Sweep, and print where the table is."""
     from harness.codecs.registry import open_codec
-    from harness.images import left_out, list_images, require_apart
+    from harness.images import list_images, look_at
     from harness.progress import bar, log
     from harness.store import open_store
     from harness.sweep.local import LocalProcesses
@@ -27,9 +27,8 @@ def run(options: Namespace) -> int:
     from harness.sweep.run import sweep
 
     images = list_images(options.images)
-    require_apart(options.images, options.out)
-    if rest := left_out(options.images):
-        log(f"{options.images}: not read: {rest}")
+    if remark := look_at(options.images, options.out):
+        log(remark)
     codec = describe(open_codec(options.codec), options.codec)
     with open_store(options.out) as store:
         with bar("read") as progress:

@@ -32,16 +32,14 @@ def run(options: Namespace) -> int:
     from harness.challenge.profiles import load_profile
     from harness.challenge.submit import Request, submit
     from harness.cli import run_command
-    from harness.images import left_out, require_apart, require_folder
+    from harness.images import look_at
     from harness.progress import counted, log
     from harness.rates import Rate
 
     profile = load_profile(options.profile)
     rates = [Rate.parse(rate) for rate in options.rates] if options.rates else profile.rates
-    require_folder(options.images, "a folder of photographs")
-    require_apart(options.images, options.out)
-    if rest := left_out(options.images):
-        log(f"{options.images}: not read: {rest}")
+    if remark := look_at(options.images, options.out):
+        log(remark)
     request = Request(options.codec, profile, rates, options.objective, options.team, options.time_limit)
     result = submit(options.images, options.out, request, options.workers, options.rehash)
     if (options.out / "leaderboard.csv").exists():

@@ -26,7 +26,7 @@ class SetScore:
 
 
 def decibels(msssim: float) -> float:
-    """MS-SSIM in dB, -10 log10(1 - MS-SSIM); infinite for 1."""
+    """MS-SSIM in dB, -10 log10(1 - MS-SSIM): infinite for a perfect copy, NaN for NaN."""
     return math.inf if msssim >= 1 else -10 * math.log10(1 - msssim)
 
 

@@ -15,7 +15,7 @@ from harness.codecs.protocol import Codec, codec_sha256
 from harness.codecs.registry import open_codec
 from harness.errors import ClicError
 from harness.files import sha256
-from harness.images import load_rgb
+from harness.images import load_rgb, pixels_sha256
 from harness.records import Candidate, Failure
 from harness.sweep.plan import Task
 
@@ -26,11 +26,6 @@ class Coded:
 
     candidate: Candidate
     stream: bytes
-
-
-def pixels_sha256(pixels: np.ndarray) -> str:
-    """Hex SHA-256 of the shape and the samples, in C order, of uint8 pixels."""
-    return sha256(f"{pixels.shape}".encode() + np.ascontiguousarray(pixels).tobytes())
 
 
 def code(task: Task) -> Iterator[Coded | Failure]:

@@ -7,10 +7,9 @@ import pandas as pd
 from harness.errors import ClicError
 from harness.files import write_atomic
 from harness.records import CodecConfig, Sweep
-from harness.store import COLUMNS, DATABASE, Store, open_store
+from harness.store import COLUMNS, DATABASE, FLOATS, Store, open_store
 
 _INTEGERS = ("width", "height", "bytes")
-_FLOATS = ("msssim_competition", "msssim_paper", "mse", "encode_seconds")
 
 
 def export_candidates(store: Store, image_set: str) -> None:
@@ -84,8 +83,8 @@ def _swept(store: Store, image_set: str) -> list[CodecConfig]:
 
 
 def _of_csv(path: Path) -> pd.DataFrame:
-    text = [name for name in COLUMNS if name not in (*_INTEGERS, *_FLOATS)]
-    missing = {name: ["", "nan"] for name in _FLOATS}
+    text = [name for name in COLUMNS if name not in (*_INTEGERS, *FLOATS)]
+    missing = {name: ["", "nan"] for name in FLOATS}
     try:
         # An image may be called 007 or nan: nothing but numbers can be missing.
         return pd.read_csv(

@@ -6,7 +6,6 @@ From `run.json` it reads, where they are there, `profile`, `date`, `team`, `code
 Neither clock nor machine enters it: the same files give the same page.
 """
 
-import hashlib
 import json
 import math
 import shlex
@@ -14,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.challenge.archive import sha224
 from harness.errors import ClicError
 from harness.images import SourceImage
 from harness.imagesets import identify
@@ -56,8 +56,7 @@ def _number(value: Any) -> float | None:
 def _sha224(decoder: Path, recorded: str) -> str:
     """Of the file itself; what the run recorded counts only once the file is gone."""
     try:
-        with decoder.open("rb") as file:
-            return hashlib.file_digest(file, "sha224").hexdigest()
+        return sha224(decoder)
     except FileNotFoundError:
         return recorded
 

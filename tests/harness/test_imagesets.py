@@ -12,8 +12,8 @@ from helpers import photograph
 from PIL import Image
 
 from harness.errors import ClicError
-from harness.images import list_images, load_rgb
-from harness.imagesets import ImageSet, KnownImage, canonical, identify, known_sets, pixels_sha256
+from harness.images import list_images, load_rgb, pixels_sha256
+from harness.imagesets import ImageSet, KnownImage, canonical, identify, known_sets
 
 SHARED = Path(__file__).parents[3] / "shared"
 needs_shared = pytest.mark.skipif(

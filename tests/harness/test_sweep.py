@@ -22,12 +22,12 @@ from harness.codecs.protocol import codec_sha256
 from harness.codecs.registry import open_codec
 from harness.errors import ClicError
 from harness.files import sha256
-from harness.images import list_images, load_rgb
+from harness.images import list_images, load_rgb, pixels_sha256
 from harness.records import Candidate, Failure
 from harness.scores.msssim import Reference
 from harness.store import COLUMNS, DATABASE, open_store
 from harness.streams import stream_path
-from harness.sweep.coding import code, pixels_sha256
+from harness.sweep.coding import code
 from harness.sweep.originals import record_originals
 from harness.sweep.plan import Task
 
