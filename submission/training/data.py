@@ -32,10 +32,14 @@ def load_crops(folder: Path, size: int = 512) -> np.ndarray:
     return np.stack(crops)
 
 
-def draw_batch(crops: np.ndarray, batch: int, size: int, rng: np.random.Generator) -> Tensor:
+LUMA = np.array([0.299, 0.587, 0.114])  # of red, green and blue (ITU-R BT.601)
+
+
+def draw_batch(crops: np.ndarray, batch: int, size: int, rng: np.random.Generator, grey_share: float = 0.0) -> Tensor:
     """Random windows of `size` pixels as float32 (batch, 3, size, size) in 0..1.
 
-    Flipped and transposed at random; every fourth is taken at half scale, which makes harder, busier content.
+    Flipped and transposed at random; every fourth is taken at half scale, which makes harder, busier content, and
+    `grey_share` of them without colour, as photographs in black and white are.
     """
     windows = []
     for index in rng.integers(len(crops), size=batch):
@@ -49,5 +53,7 @@ def draw_batch(crops: np.ndarray, batch: int, size: int, rng: np.random.Generato
             window = window[:, ::-1]
         if rng.random() < 0.5:
             window = window.transpose(1, 0, 2)
+        if grey_share and rng.random() < grey_share:
+            window = np.rint(window @ LUMA).astype(np.uint8)[:, :, None].repeat(3, axis=2)
         windows.append(window)
     return torch.from_numpy(np.stack(windows)).permute(0, 3, 1, 2).float().div_(255)

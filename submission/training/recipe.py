@@ -78,7 +78,7 @@ class Recipe:
 
     Distortion weighs `lambda_min` at the first level up to `lambda_max` at the last, in even ratios. `batch` crops of
     `crop` pixels make a step. `average_decay` is that of the moving average that is exported; `holdout` crops are kept
-    out of training, for validation.
+    out of training, for validation; `grey_share` of the training's windows are made grey.
     """
 
     architecture: Architecture
@@ -92,6 +92,7 @@ class Recipe:
     clip_norm: float
     average_decay: float
     holdout: int
+    grey_share: float = 0.0
     threads: int = 1
     precision: Literal["bfloat16", "float32"] = "bfloat16"
 

@@ -137,7 +137,8 @@ class Trainer:
         recipe = self.recipe
         rng = np.random.default_rng([recipe.seed, self.step])
         generator = torch.Generator().manual_seed(recipe.seed * NOISE_SEEDS + self.step)
-        image = draw_batch(crops, recipe.batch, recipe.crop, rng).contiguous(memory_format=torch.channels_last)
+        windows = draw_batch(crops, recipe.batch, recipe.crop, rng, recipe.grey_share)
+        image = windows.contiguous(memory_format=torch.channels_last)
         return self.train_step(image, draw_levels(recipe, self.stage, rng), generator)
 
     def train_step(self, image: Tensor, level: Tensor, generator: torch.Generator) -> dict[str, float]:

@@ -270,3 +270,12 @@ def test_exported_weights_can_be_trained_on_without_loss(context: str) -> None:
     for name, value in networks.named_parameters():
         if "past.weight" not in name:  # whose masked taps are not kept
             assert torch.allclose(again.get_parameter(name), value, atol=2e-3, rtol=1e-3), name
+
+
+def test_a_share_of_the_windows_is_grey_and_the_others_stay_as_they_were() -> None:
+    crops = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3)).astype(np.uint8)
+    grey = draw_batch(crops, 40, 32, np.random.default_rng(1), grey_share=1.0)
+    assert torch.equal(grey[:, 0], grey[:, 1]) and torch.equal(grey[:, 0], grey[:, 2])
+    some = draw_batch(crops, 400, 32, np.random.default_rng(1), grey_share=0.25)
+    without_color = (some[:, 0] == some[:, 1]).all(dim=(1, 2))
+    assert 60 < int(without_color.sum()) < 140
