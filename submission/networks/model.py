@@ -10,10 +10,11 @@ from decoder.networks import Synthesis
 from harness.codecs._compressai import without_transforms
 from submission.networks.entropy import MASS_MIN, ElementSteps, GroupParameters, HyperSynthesis, gaussian_bits
 from submission.networks.transforms import Analysis, HyperAnalysis
-from submission.quantization.quantizer import Quantizer, uniform_like
+from submission.networks.walk import walk
+from submission.quantization.quantizer import uniform_like
 from submission.quantization.scale import coded, lower_bound
 from submission.quantization.settings import Quantization
-from submission.quantization.surrogates import Hard, Scaled, Skipping
+from submission.quantization.surrogates import Scaled, Skipping
 
 with without_transforms():
     from compressai.entropy_models import EntropyBottleneck
@@ -81,21 +82,18 @@ class CodecNetworks(nn.Module):
         hyper = self.hyper_analysis(gained).float()
         hyper_seen = quantization.hyper(hyper, uniform_like(hyper, generator), progress)
         features = self.hyper_synthesis(hyper_seen.synthesis)[:, :, : gained.shape[2], : gained.shape[3]]
-        known = quantization.context(gained, uniform_like(gained, generator), progress).synthesis
-        mean, scale = self.entropy_parameters(features, quantization.centring.for_context(known))
         steps = self.steps(features) if self.steps is not None else None
-
-        def applied(quantizer: Quantizer) -> Quantizer:
-            """In each element's own steps, where there are such, and with 0 for elements that are not coded."""
-            quantizer = quantizer if steps is None else Scaled(quantizer, steps)
-            return Skipping(quantizer, coded(scale)) if quantization.skip_uncoded else quantizer
-
-        for _ in range(quantization.context_passes - 1):
-            residual = (gained - mean).detach()
-            again = applied(Hard()).see(residual, residual, progress).synthesis + mean  # which needs no draw
-            mean, scale = self.entropy_parameters(features, again.detach())
+        noise = uniform_like(gained, generator)
+        if quantization.context is None:
+            known = walk(self, features, gained, steps, quantization.skip_uncoded)
+        else:
+            known = quantization.context(gained, noise, progress).synthesis
+        mean, scale = self.entropy_parameters(features, quantization.centring.for_context(known))
+        quantizer = quantization.latent if steps is None else Scaled(quantization.latent, steps)
+        if quantization.skip_uncoded:
+            quantizer = Skipping(quantizer, coded(scale))
         draw = uniform_like(gained, generator)
-        seen = quantization.centring(applied(quantization.latent), gained, mean, draw, progress)
+        seen = quantization.centring(quantizer, gained, mean, draw, progress)
         latent_bits = gaussian_bits(seen.rate, scale, quantization.scale_bound, seen.width)
         if quantization.skip_uncoded:
             latent_bits = latent_bits * coded(scale)

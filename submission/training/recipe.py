@@ -44,12 +44,11 @@ class Stage:
     final_learning_rate: float
     quantizer: Quantizer
     hyper_quantizer: Quantizer
-    context_quantizer: Quantizer
+    context_quantizer: Quantizer | None
     loss: Loss
     centring: Centring = field(default_factory=Centring)
     scale_bound: float = SCALE_MIN
     skip_uncoded: bool = False
-    context_passes: int = 1
     frozen: tuple[str, ...] = ()
     constant_steps: int = 0
     level_shares: tuple[float, ...] = ()
@@ -64,7 +63,6 @@ class Stage:
             self.centring,
             self.scale_bound,
             self.skip_uncoded,
-            self.context_passes,
         )
 
     def freezes(self, parameter: str) -> bool:
@@ -167,6 +165,7 @@ def _architecture(table: Mapping[str, Any]) -> Architecture:
     return architecture
 
 
+AS_CODED = ("context_quantizer", "walk")  # the context sees the very latent that is coded
 QUANTIZER_KEYS = ("quantizer", "hyper_quantizer", "context_quantizer")
 
 
@@ -176,7 +175,7 @@ def _stage(table: Mapping[str, Any], architecture: Architecture) -> Stage:
     checked = _fields(where, {key: value for key, value in table.items() if key not in objects}, Stage, objects)
     try:
         for key in QUANTIZER_KEYS:
-            checked[key] = open_quantizer(table[key])
+            checked[key] = None if (key, table[key]) == AS_CODED else open_quantizer(table[key])
         checked["loss"] = open_loss(table["loss"])
         checked["centring"] = Centring(**_fields("centring: ", table.get("centring", {}), Centring, set()))
         stage = Stage(**checked)
