@@ -1,5 +1,7 @@
 """One stream to one image."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from decoder.bitstream import Stream, checksum, read_stream
@@ -52,7 +54,7 @@ class StreamSource:
         return sealed
 
 
-def decode_latent(data: bytes, models: dict[int, Model]) -> tuple[Model, Stream, np.ndarray]:
+def decode_latent(data: bytes, models: Mapping[int, Model]) -> tuple[Model, Stream, np.ndarray]:
     """Model, parsed stream and quantised latent (C, h, w) in units of 2^-8. Raises BitstreamError."""
     stream = read_stream(data)
     header = stream.header
@@ -70,7 +72,7 @@ def decode_latent(data: bytes, models: dict[int, Model]) -> tuple[Model, Stream,
     return model, stream, latent
 
 
-def decode_image(data: bytes, models: dict[int, Model]) -> np.ndarray:
+def decode_image(data: bytes, models: Mapping[int, Model]) -> np.ndarray:
     """Pixels, uint8 (H, W, 3), of one stream. Raises BitstreamError."""
     model, stream, latent = decode_latent(data, models)
     return model.reconstruct(latent, stream.header)

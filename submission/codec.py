@@ -12,7 +12,7 @@ import torch
 import decoder
 from decoder.container import pack
 from decoder.image import decode_image
-from decoder.model import load_model, shipped_models
+from decoder.model import shipped_models
 from harness.codecs.protocol import Encoding, Submittable
 from harness.codecs.registry import shown_name
 from harness.errors import ClicError
@@ -20,7 +20,7 @@ from harness.files import sha256
 from submission.encoder import Analysed, EncoderNetworks, Latents, analyse, encode_latents, latents_at
 from submission.networks import transforms
 from submission.refinement_plan import OperatingPoint, iterations_of
-from submission.weights import find_weights
+from submission.weights import DecoderModels, find_weights
 
 if TYPE_CHECKING:
     from submission.refining_encoder import Prepared, RefiningEncoder
@@ -66,7 +66,7 @@ class LearnedCodec(Submittable):
         self.number = MODELS[context]
         self.name = shown_name("clic", {"context": context, "effort": effort}, {"context": "3d", "effort": "0"})
         self.weights = find_weights(shipped_models()[self.number].stem)
-        self.models = {self.number: load_model(self.weights.decoder.read_bytes())}
+        self.models = DecoderModels()
         self.networks = EncoderNetworks(self.models[self.number].architecture, self.weights.encoder_arrays())
 
     @cached_property

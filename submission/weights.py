@@ -1,7 +1,8 @@
 """The weights of the shipped models: named arrays in two .npz files each, written and read here only.
 
 One file is the decoder's and goes to the challenge (`decoder/weights/NUMBER-NAME.npz`); the other is the encoder's
-(`submission/weights/NUMBER-NAME.npz`). NUMBER is the model's number in a stream's header.
+(`submission/weights/NUMBER-NAME.npz`). NUMBER is the model's number in a stream's header. A model that newer ones have
+replaced keeps its decoder's file, so that its streams decode, and has no encoder any more.
 """
 
 import io
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from decoder.model import WEIGHTS as DECODER_WEIGHTS
-from decoder.model import load_model, shipped_models
+from decoder.model import Model, load_model, shipped_models
 from harness.errors import ClicError
 from harness.files import sha256, write_atomic
 
@@ -25,6 +26,11 @@ class ShippedWeights:
     """Both files of one shipped model, by its name such as "0-clic"."""
 
     name: str
+
+    @property
+    def number(self) -> int:
+        """The model's number in a stream's header."""
+        return int(self.name.partition("-")[0])
 
     @property
     def decoder(self) -> Path:
@@ -54,12 +60,31 @@ class ShippedWeights:
 
 
 def shipped_weights() -> list[ShippedWeights]:
-    """All shipped models, in the order of their numbers."""
-    return [ShippedWeights(path.stem) for _, path in sorted(shipped_models().items())]
+    """The shipped models that can encode, in the order of their numbers."""
+    all_weights = (ShippedWeights(path.stem) for _, path in sorted(shipped_models().items()))
+    return [weights for weights in all_weights if weights.encoder.exists()]
+
+
+class DecoderModels(Mapping[int, Model]):
+    """The decoder's models by number, of all that were ever shipped; each is loaded when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._paths, self._loaded = shipped_models(), dict[int, Model]()
+
+    def __getitem__(self, number: int) -> Model:
+        if number not in self._loaded:
+            self._loaded[number] = load_model(self._paths[number].read_bytes())
+        return self._loaded[number]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
 
 
 def find_weights(name: str) -> ShippedWeights:
-    """The shipped model of that name. Raises ClicError where there is none."""
+    """The shipped model of that name, with both its files. Raises ClicError where there is none."""
     known = {weights.name: weights for weights in shipped_weights()}
     if name not in known:
         raise ClicError(f"weights {name!r}: not found; give a checkpoint (.safetensors) or one of {', '.join(known)}")
@@ -68,9 +93,9 @@ def find_weights(name: str) -> ShippedWeights:
 
 def versions() -> Iterator[str]:
     """A line per weights file for `clic --version`: its name and its SHA-256."""
-    for weights in shipped_weights():
-        for half, path in (("decoder", weights.decoder), ("encoder", weights.encoder)):
-            yield f"weights {weights.name} {half} {sha256(path.read_bytes())}"
+    for path in [*shipped_models().values(), *(weights.encoder for weights in shipped_weights())]:
+        half = "decoder" if path.parent == DECODER_WEIGHTS else "encoder"
+        yield f"weights {path.stem} {half} {sha256(path.read_bytes())}"
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:

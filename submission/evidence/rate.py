@@ -16,14 +16,14 @@ from rich.console import Console
 from rich.progress import track
 
 from decoder.fixed import ONE
-from decoder.model import shipped_models
 from decoder.rans import PRECISION
 from submission.evidence.printed import figures, wide_console
-from submission.evidence.recorded import Recorded, load_models, read_data_file, record
+from submission.evidence.recorded import Recorded, read_data_file, record
 from submission.networks.entropy import gaussian_bits
 from submission.networks.model import CodecNetworks
 from submission.quantization.scale import coded
 from submission.training.start import load_start
+from submission.weights import DecoderModels, shipped_weights
 
 HEADROOM = 16  # bytes an image beside 0.2 %
 
@@ -46,8 +46,8 @@ def main() -> int:
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="data files of this codec")
     parser.add_argument("--checkpoint", type=Path, help="the training run's checkpoint, for its unrounded weights")
     options = parser.parse_args()
-    models, console = load_models(), wide_console()
-    networks = {n: load_start(options.checkpoint or Path(path.stem)) for n, path in shipped_models().items()}
+    models, console = DecoderModels(), wide_console()
+    networks = {w.number: load_start(options.checkpoint or Path(w.name)) for w in shipped_weights()}
     table = figures(
         "data file",
         "images",

@@ -1,7 +1,7 @@
 """Streams of data files, and a walk that remembers what it was shown."""
 
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from decoder.bitstream import Header, Stream, read_stream
 from decoder.container import unpack
 from decoder.image import StreamSource
 from decoder.latent import walk
-from decoder.model import Model, load_model, shipped_models
+from decoder.model import Model
 from decoder.rans import PRECISION, Tables
 
 
@@ -22,11 +22,6 @@ def read_data_file(path: Path) -> dict[str, bytes]:
     with zipfile.ZipFile(path) as archive:
         (member,) = archive.namelist()
         return unpack(archive.read(member))
-
-
-def load_models() -> dict[int, Model]:
-    """The shipped models by number."""
-    return {number: load_model(path.read_bytes()) for number, path in shipped_models().items()}
 
 
 class RecordingSource(StreamSource):
@@ -69,7 +64,7 @@ class Recorded:
     crc: int
 
 
-def record(data: bytes, models: dict[int, Model]) -> Recorded:
+def record(data: bytes, models: Mapping[int, Model]) -> Recorded:
     """Decode a stream's symbols and keep everything. Raises BitstreamError."""
     stream = read_stream(data)
     model = models[stream.header.model]

@@ -30,7 +30,8 @@ from decoder import fixed
 from decoder.bitstream import checksum
 from decoder.model import shipped_models, synthesis_device
 from submission.evidence.parameters import parameters_float32, parameters_int64
-from submission.evidence.recorded import Recorded, all_streams, load_models, record
+from submission.evidence.recorded import Recorded, all_streams, record
+from submission.weights import DecoderModels
 
 ROOT = Path(__file__).parents[2]
 
@@ -130,7 +131,7 @@ def examine(data: bytes, recorded: Recorded, setting: Setting) -> dict[str, Any]
 
 def work(paths: list[Path], setting: Setting) -> Iterator[dict[str, Any]]:
     """Every stream of the data files under one setting."""
-    models = load_models()
+    models = DecoderModels()
     streams = list(all_streams(paths).items())
     apply(replace(setting, channels_last=setting.channels_last and not setting.floats))
     with torch.inference_mode():

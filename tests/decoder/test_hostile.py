@@ -1,6 +1,7 @@
 """Damaged and hostile streams: every one is refused with a reason, soon and in little memory; the others decode."""
 
 import zlib
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def small_models() -> dict[int, Model]:
 
 
 @pytest.fixture(scope="module")
-def small_corpus(small_models: dict[int, Model]) -> Corpus:
+def small_corpus(small_models: Mapping[int, Model]) -> Corpus:
     streams = [
         small_stream(context, number, photograph(height, width), gain)
         for number, context in enumerate(CONTEXTS)
@@ -62,13 +63,13 @@ def shipped_corpus(codecs: list[LearnedCodec]) -> Corpus:
     return corpus_of(streams, models_of(codecs))
 
 
-def problems(corpus: Corpus, models: dict[int, Model], seed: int, streams: int) -> list[str]:
+def problems(corpus: Corpus, models: Mapping[int, Model], seed: int, streams: int) -> list[str]:
     """What went wrong with the first streams of a seed."""
     outcomes = [attempt(*case(seed, number, corpus), corpus, models) for number in range(streams)]
     return [outcome.problem for outcome in outcomes if outcome.problem]
 
 
-def test_damaged_streams_of_small_models_are_refused(small_corpus: Corpus, small_models: dict[int, Model]) -> None:
+def test_damaged_streams_of_small_models_are_refused(small_corpus: Corpus, small_models: Mapping[int, Model]) -> None:
     assert problems(small_corpus, small_models, 1, 200) == []
 
 

@@ -4,7 +4,7 @@ A case follows from a seed and a number alone.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -55,7 +55,7 @@ class Corpus:
     meanings: frozenset[tuple[Header, bytes]]
 
 
-def meaning(data: bytes, models: dict[int, Model]) -> tuple[Header, bytes]:
+def meaning(data: bytes, models: Mapping[int, Model]) -> tuple[Header, bytes]:
     """All that decides a stream's pixels: header, and hash of the quantised latent. Raises BitstreamError."""
     _, stream, latent = decode_latent(data, models)
     return stream.header, hashlib.sha256(latent.tobytes()).digest()
@@ -99,7 +99,7 @@ def shipped_codecs() -> list[LearnedCodec]:
     return [LearnedCodec(context) for context in MODELS]
 
 
-def corpus_of(good: Sequence[bytes], models: dict[int, Model]) -> Corpus:
+def corpus_of(good: Sequence[bytes], models: Mapping[int, Model]) -> Corpus:
     """The corpus of some good streams of these models."""
     by_size = sorted(good, key=lambda data: (read_header(data)[0].width * read_header(data)[0].height, data))
     hostile = [data for number, model in models.items() for data in huge(model, number)]

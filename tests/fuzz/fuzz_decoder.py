@@ -51,7 +51,7 @@ from harness.challenge.archive import extract_zip, zip_bytes
 from harness.images import load_rgb
 from harness.progress import bar
 from submission.codec import LearnedCodec
-from submission.evidence.recorded import load_models
+from submission.weights import DecoderModels
 
 MAX_SECONDS = 2.0  # of processor time: other work on the machine stretches the clock's
 MAX_MEMORY = 2 << 30
@@ -74,7 +74,7 @@ class Outcome:
     memory: int
 
 
-def judge_stream(data: bytes, corpus: Corpus, models: dict[int, Model]) -> str:
+def judge_stream(data: bytes, corpus: Corpus, models: Mapping[int, Model]) -> str:
     """The decoder's message, empty where the stream still means what a good one does. AssertionError on anything
     else."""
     try:
@@ -87,7 +87,7 @@ def judge_stream(data: bytes, corpus: Corpus, models: dict[int, Model]) -> str:
     return ""
 
 
-def judge_file(data: bytes, corpus: Corpus, models: dict[int, Model]) -> str:
+def judge_file(data: bytes, corpus: Corpus, models: Mapping[int, Model]) -> str:
     """As `judge_stream`, for a data file and all that changed in it."""
     original = unpack(data_file(corpus))
     try:
@@ -128,7 +128,7 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
 
 
-def attempt(kind: str, data: bytes, corpus: Corpus, models: dict[int, Model]) -> Outcome:
+def attempt(kind: str, data: bytes, corpus: Corpus, models: Mapping[int, Model]) -> Outcome:
     """Let the decoder try one case."""
     forget_peak_memory()
     judge = judge_file if kind == DATA_FILES else judge_stream
@@ -155,7 +155,7 @@ def start_worker() -> None:
     """All shipped models under a limit of memory, one thread."""
     resource.setrlimit(resource.RLIMIT_DATA, (MAX_MEMORY, MAX_MEMORY))
     torch.set_num_threads(1)
-    MODELS.update(load_models())
+    MODELS.update(DecoderModels())
 
 
 def run_case(corpus: Corpus, seed: int, number: int) -> Outcome:
@@ -189,7 +189,7 @@ def fuzz(corpus: Corpus, seed: int, streams: int, minutes: float = float("inf"))
     return outcomes
 
 
-def damaged_streams(corpus: Corpus, models: dict[int, Model], seed: int, size: int) -> dict[str, bytes]:
+def damaged_streams(corpus: Corpus, models: Mapping[int, Model], seed: int, size: int) -> dict[str, bytes]:
     """About `size` streams of all kinds that a decoder must refuse, by names for their images."""
     rng = np.random.default_rng(seed)
     named = {}

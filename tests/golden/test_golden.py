@@ -1,5 +1,6 @@
 """Recorded streams and losses hold on every machine: symbols exactly, pixels within one, losses within 1e-5."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -9,19 +10,19 @@ from record import cases, recorded, symbols
 from decoder.image import decode_image
 from decoder.model import Model
 from harness.images import load_rgb
-from submission.evidence.recorded import load_models
+from submission.weights import DecoderModels
 
 STREAMS = Path(__file__).parent / "streams"
 FLOAT32 = [(name, stage) for name in cases() if "float32" in name for stage in ("soft", "hard")]
 
 
 @pytest.fixture(scope="module")
-def models() -> dict[int, Model]:
-    return load_models()
+def models() -> Mapping[int, Model]:
+    return DecoderModels()
 
 
 @pytest.mark.parametrize("row", recorded("streams"), ids=lambda row: row["stream"])
-def test_recorded_streams_decode_to_the_same_symbols_and_pixels(row: dict, models: dict[int, Model]) -> None:
+def test_recorded_streams_decode_to_the_same_symbols_and_pixels(row: dict, models: Mapping[int, Model]) -> None:
     stream = (STREAMS / f"{row['stream']}.bin").read_bytes()
     found = symbols(models[row["model"]], stream)
     assert found == {key: row[key] for key in found}
