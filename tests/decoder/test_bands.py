@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from small_model import small_model
 
 from decoder import synthesis as bands
+from decoder.attention import ATTENTIONS
 from decoder.layers import Upsampling
 from decoder.synthesis import to_pixels
 
@@ -29,11 +30,12 @@ def test_bands_give_the_whole(seed: int, height: int, width: int, rows: int, las
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1), (7, 12), (23, 5)])
 @pytest.mark.parametrize("band_bytes", [1, 5000, 20_000])
+@pytest.mark.parametrize("attention", list(ATTENTIONS))
 def test_pixels_in_bands_are_those_of_the_whole(
-    size: tuple[int, int], band_bytes: int, monkeypatch: pytest.MonkeyPatch
+    size: tuple[int, int], band_bytes: int, attention: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bands, "BAND_BYTES", band_bytes)
-    synthesis = small_model()[0].synthesis
+    synthesis = small_model("3d", attention)[0].synthesis
     latent = torch.randn(1, synthesis.block.in_channels, *size, generator=torch.Generator().manual_seed(3)) / 4
     with torch.inference_mode():
         whole = (synthesis(latent)[0].clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()

@@ -2,12 +2,24 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from small_model import photograph
 
+from decoder.image import decode_image
+from decoder.model import load_model
 from harness.errors import ClicError
+from submission.encoder import EncoderNetworks, analyse, encode_latent
+from submission.networks.model import CodecNetworks
+from submission.quantization.settings import CODED
 from submission.quantization.surrogates import Mixed, StraightThrough
+from submission.training.export import decoder_arrays, encoder_arrays
 from submission.training.loss import MseLoss, MsSsimLoss
 from submission.training.recipe import PRESETS, preset_names, read_recipe
+from submission.training.start import start_from_dct
+from submission.training.trainer import NEVER_TRAINED
+from submission.weights import npz_bytes
 
 BASE = (PRESETS / "base.toml").read_text()
 
@@ -32,6 +44,36 @@ def test_soft_then_hard_is_two_stages() -> None:
     assert soft.loss == MsSsimLoss(0.5, 5.0, 1500) and hard.loss == MsSsimLoss(0.5)
     assert hard.freezes("analysis.block.weight") and hard.freezes("log_gain")
     assert not hard.freezes("log_inverse_gain") and not hard.freezes("synthesis.block.weight")
+
+
+def test_paper_has_the_size_of_the_entry() -> None:
+    """201 MB of decoder in float32 for three rates; the exact count is part of the preset."""
+    recipe = read_recipe("paper")
+    with torch.device("meta"):
+        networks = CodecNetworks(recipe.architecture)
+    parts = ("synthesis.", "hyper_synthesis.", "context.", "prior.", "log_inverse_gain")
+    counted = {name: p.numel() for name, p in networks.named_parameters() if name != NEVER_TRAINED}
+    decoder = sum(count for name, count in counted.items() if name.startswith(parts))
+    assert (decoder, sum(counted.values())) == (50_248_176, 89_496_784)
+    assert abs(4 * decoder - 201e6) < 0.1e6 and recipe.architecture.levels == 3
+    assert [stage.steps for stage in recipe.stages] == [1_000_000, 200_000]
+    assert recipe.lambdas()[1].item() == pytest.approx(10.4, abs=0.1)
+
+
+@pytest.mark.slow
+def test_paper_has_its_shapes_and_codes() -> None:
+    torch.manual_seed(1)
+    networks = start_from_dct(CodecNetworks(read_recipe("paper").architecture)).eval()
+    image = torch.rand(1, 3, 64, 128)
+    with torch.no_grad():
+        output = networks(image, torch.tensor([2]), CODED)
+    assert output.image.shape == image.shape and output.latent_bits.shape == output.hyper_bits.shape == (1,)
+    model = load_model(npz_bytes(decoder_arrays(networks)))
+    encoder = EncoderNetworks(model.architecture, encoder_arrays(networks))
+    pixels = photograph(40, 72)
+    stream, reconstruction = encode_latent(encoder, model, analyse(encoder, pixels), 16)
+    assert reconstruction.shape == pixels.shape
+    assert np.array_equal(decode_image(stream, {0: model}), reconstruction)
 
 
 def test_a_recipe_extends_another(tmp_path: Path) -> None:
