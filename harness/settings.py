@@ -1,15 +1,15 @@
 """Settings files: strict TOML into a frozen dataclass, where a file may extend another one.
 
 The dataclass says what is allowed. A field's type is `str`, `bool`, `Rate`, one of `Literal[...]`, `tuple[KIND, ...]`
-for a list of different entries, `Words` for a command, `Annotated[int, Bounds(low=1)]` for a number, or `KIND | KIND`;
-fields with a default may be left out.
+for a list of different entries, `Words` for a command, `Annotated[int, Bounds(low=1)]` for a number, another such
+dataclass or `Mapping[str, KIND]` for a table, or `KIND | KIND`; fields with a default may be left out.
 """
 
 import math
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -53,7 +53,7 @@ def read_settings(kind: type[T], path: Path, find: Find, **given: Any) -> T:
     one line that names the file, the key and what is allowed there, for anything else than such a file.
     """
     kinds = {name: hint for name, hint in get_type_hints(kind, include_extras=True).items() if name not in given}
-    defaults = {field.name for field in fields(kind) if field.default is not MISSING}  # type: ignore[arg-type]
+    defaults = {field.name for field in fields(kind) if not _is_required(field)}  # type: ignore[arg-type]
     table = read_table(path, find)
     for key in table:
         if key not in kinds:
@@ -110,6 +110,12 @@ def _converted(value: Any, kind: Any) -> Any:
             with suppress(ValueError):
                 return _converted(value, choice)
         raise ValueError
+    if _is_table(kind):
+        return _nested(value, kind)
+    if get_origin(kind) is Mapping:
+        if not isinstance(value, dict) or not value:
+            raise ValueError
+        return {name: _entry(name, entry, get_args(kind)[1]) for name, entry in value.items()}
     if kind is Words:
         if not isinstance(value, list) or not value or not all(isinstance(word, str) for word in value):
             raise ValueError
@@ -137,8 +143,43 @@ def _converted(value: Any, kind: Any) -> Any:
     return value
 
 
+def _is_table(kind: Any) -> bool:
+    """Whether a kind is a dataclass that stands as a table in a file; a rate is written as a text."""
+    return is_dataclass(kind) and kind is not Rate
+
+
+def _is_required(field: Field[Any]) -> bool:
+    return field.default is MISSING and field.default_factory is MISSING
+
+
+def _nested(table: Any, kind: Any) -> Any:
+    """A table within the file as the dataclass that its key holds. Raises ValueError, ClicError."""
+    if not isinstance(table, dict):
+        raise ValueError
+    kinds = get_type_hints(kind, include_extras=True)
+    for name in table:
+        if name not in kinds:
+            raise ClicError(f"unknown key {name!r}; allowed are {', '.join(kinds)}")
+    for field in fields(kind):
+        if field.name not in table and _is_required(field):
+            raise ClicError(f"key {field.name!r} is missing; add it as {_allowed(kinds[field.name])}")
+    return kind(**{name: _entry(name, entry, kinds[name]) for name, entry in table.items()})
+
+
+def _entry(name: str, value: Any, kind: Any) -> Any:
+    """An entry of a table within the file. Raises ClicError that names it."""
+    try:
+        return _converted(value, kind)
+    except ClicError as error:
+        raise ClicError(f"{name!r}: {error}") from error
+    except ValueError:
+        raise ClicError(f"{name!r} is {value!r}; it must be {_allowed(kind)}") from None
+
+
 def _allowed(kind: Any) -> str:
     """What a person may write for a `kind`."""
+    if _is_table(kind) or get_origin(kind) is Mapping:
+        return "a table that is not empty"
     if get_origin(kind) is UnionType:
         return ", or ".join(map(_allowed, get_args(kind)))
     if get_origin(kind) is Literal:

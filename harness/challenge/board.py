@@ -71,13 +71,16 @@ def allocate(store: Store, image_set: str, packed: Packed, rate: Rate, chosen: p
     return store.allocate(allocation, keys)
 
 
-def kept_lines(store: Store, image_set: str, profile: Profile, leave: Collection[Rate]) -> dict[Rate, Line]:
-    """For each rate but those to `leave` the last accepted line of these images and rules.
+def kept_lines(
+    store: Store, image_set: str, profile: Profile, variant: int, leave: Collection[Rate]
+) -> dict[Rate, Line]:
+    """For each rate but those to `leave` the last accepted line of these images, rules, track and variant.
 
     It counts where its files in the folder are still those that were verified.
     """
     found: dict[Rate, Line] = {}
-    for entry in store.rows(Entry, profile=profile.name, accepted=True, source=SOURCE):
+    of = {"profile": profile.name, "track": profile.on_track, "variant": variant}
+    for entry in store.rows(Entry, **of, accepted=True, source=SOURCE):
         line = read_line(store, entry)
         if line and line.allocation.image_set == image_set and line.rate not in leave:
             found[line.rate] = line

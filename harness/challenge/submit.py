@@ -57,7 +57,8 @@ VERSIONED = ("clic-harness", "numpy", "pillow", "torch")
 class Request:
     """What is to be submitted: by which codec, under which rules, at which rates, and what is best.
 
-    `team` defaults to the codec's name; `time_limit` is in seconds, for decoding one rate.
+    `team` defaults to the codec's name; `time_limit` is in seconds, for decoding one rate; `variant` is which of the
+    team's decoders this is, from 1.
     """
 
     codec: str
@@ -66,6 +67,7 @@ class Request:
     objective: str = "competition"
     team: str | None = None
     time_limit: float | None = None
+    variant: int = 1
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def submit(
             except RateUnreachable as error:
                 unreachable[rate] = str(error)
                 log(str(error))
-        board = {**kept_lines(store, originals.id, request.profile, leave=request.rates), **lines}
+        board = {**kept_lines(store, originals.id, request.profile, request.variant, leave=request.rates), **lines}
         rates = {str(rate): recorded(line) for rate, line in board.items()}
         rates |= {str(rate): {"findings": [text]} for rate, text in unreachable.items()}
         write_atomic(out / "run.json", as_json({**run.description(), "rates": rates}).encode())
@@ -161,8 +163,8 @@ class _Run:
             "team": request.team or self.codec.name,
             "date": f"{datetime.now(UTC):%Y-%m-%d}",
             "profile": request.profile.name,
-            "track": "",
-            "variant": 1,
+            "track": request.profile.on_track,
+            "variant": request.variant,
             "rate": str(rate),
         }
         allocation = allocate(self.store, self.plan.originals.id, packed, rate, chosen)
@@ -202,6 +204,8 @@ class _Run:
             "team": request.team or codec.name,
             "objective": request.objective,
             "profile": request.profile,
+            "track": request.profile.on_track,
+            "variant": request.variant,
             "codec": {"name": codec.name, "sha256": codec.sha256, "config": json.loads(codec.config)},
             "images": _images(originals),
             "versions": _versions(),

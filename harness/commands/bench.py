@@ -157,13 +157,12 @@ def _decode(options: Namespace) -> int:
     from rich.console import Console
 
     from harness.bench.decode import bench_decode
-    from harness.challenge.profiles import load_profile
     from harness.files import write_atomic
     from harness.images import list_images
     from harness.photographs import write_photographs
     from harness.progress import bar
 
-    profile, codecs = load_profile(options.profile), options.codec or ["clic"]
+    (profile, _), codecs = shared.read_rules(options), options.codec or ["clic"]
     with TemporaryDirectory() as folder, bar("encode") as progress:
         if not options.images:
             options.images = Path(folder)

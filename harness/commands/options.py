@@ -1,7 +1,11 @@
 """Options that several commands share, each said once."""
 
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from harness.challenge.profiles import Profile
 
 
 def add_images_and_out(parser: ArgumentParser) -> None:
@@ -17,13 +21,36 @@ def add_images_and_out(parser: ArgumentParser) -> None:
 
 
 def add_profile(parser: ArgumentParser) -> None:
-    """The challenge's rules."""
+    """The challenge's rules, and on which of its machines."""
     parser.add_argument(
         "--profile",
         metavar="NAME",
-        default="clic2021",
-        help="the challenge's rules, by name or as a .toml file; default: clic2021",
+        help="the challenge's rules, one of 'clic profiles' or a .toml file; default: the newest",
     )
+    parser.add_argument("--track", metavar="NAME", help="one of the profile's tracks; default: its first")
+
+
+def add_variant(parser: ArgumentParser) -> None:
+    """Which of a team's decoders."""
+    parser.add_argument(
+        "--variant",
+        metavar="N",
+        type=positive_int,
+        help="which of the decoders that the team declares, from 1; default: 1",
+    )
+
+
+def read_rules(options: Namespace) -> "tuple[Profile, int]":
+    """The profile on its track, and the variant's number; one line says which they are. Raises ClicError."""
+    from harness.challenge.profiles import load_profile, newest_profile
+    from harness.progress import log
+
+    profile = load_profile(options.profile or newest_profile(), options.track)
+    variant = getattr(options, "variant", None) or 1
+    profile.check_variant(variant)
+    named = profile.name if options.profile else f"{profile.name}, the newest, as --profile names none"
+    log(f"rules: {named} ({profile.title}); {profile.describe_machine()}; variant {variant}")
+    return profile, variant
 
 
 def add_codec(parser: ArgumentParser) -> None:

@@ -14,13 +14,14 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--rate", metavar="BPP", required=True, help="bits per pixel of the whole set")
     parser.add_argument("--out", metavar="DIR", type=shared.folder, required=True)
     shared.add_profile(parser)
+    shared.add_variant(parser)
     shared.add_objective(parser)
 
 
 def run(options: Namespace) -> int:
     """Pack, and print the submission's folder; 1 where the set cannot reach the rate. Raises ClicError."""
     from harness.challenge.pack import RateUnreachable, pack, set_pixels
-    from harness.challenge.profiles import Target, load_profile
+    from harness.challenge.profiles import Target
     from harness.codecs.registry import open_submittable
     from harness.errors import ClicError
     from harness.locks import exclusive
@@ -36,7 +37,8 @@ def run(options: Namespace) -> int:
         lacking = f"no column {', '.join(missing)}" if missing else "no rows"
         raise ClicError(f"{path}: {lacking}; give a candidates.csv as 'clic encode' writes it, or the folder of a run")
     candidates, spec = find_codec(table, path, options.codec)
-    target = Target(load_profile(options.profile), rate, set_pixels(candidates))
+    profile, _ = shared.read_rules(options)
+    target = Target(profile, rate, set_pixels(candidates))
     run_folder = path if path.is_dir() else path.parent
     with exclusive(options.out):
         try:

@@ -16,6 +16,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def add_run_arguments(parser: ArgumentParser) -> None:
     """What decides a submission, whatever its images."""
     shared.add_profile(parser)
+    shared.add_variant(parser)
     parser.add_argument(
         "--rates", metavar="BPP[,BPP...]", type=shared.comma_list, help="bits per pixel; default: the profile's"
     )
@@ -29,18 +30,17 @@ def add_run_arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Submit, then write the report by the command of that name; 1 where a rate would be rejected."""
-    from harness.challenge.profiles import load_profile
     from harness.challenge.submit import Request, submit
     from harness.cli import run_command
     from harness.images import look_at
     from harness.progress import counted, log
     from harness.rates import Rate
 
-    profile = load_profile(options.profile)
+    profile, variant = shared.read_rules(options)
     rates = [Rate.parse(rate) for rate in options.rates] if options.rates else profile.rates
     if remark := look_at(options.images, options.out):
         log(remark)
-    request = Request(options.codec, profile, rates, options.objective, options.team, options.time_limit)
+    request = Request(options.codec, profile, rates, options.objective, options.team, options.time_limit, variant)
     result = submit(options.images, options.out, request, options.workers, options.rehash)
     if (options.out / "leaderboard.csv").exists():
         run_command(["report", str(options.out), "--images", str(options.images)])

@@ -14,6 +14,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--images", metavar="ORIGINALS", type=Path, required=True)
     parser.add_argument("--rate", metavar="BPP", required=True, help="bits per pixel of the whole set")
     shared.add_profile(parser)
+    shared.add_variant(parser)
     shared.add_time_limit(parser)
     parser.add_argument(
         "--once",
@@ -43,12 +44,11 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> int:
     """Print every finding; 1 where there are any."""
     from harness.challenge.origin import packed_here
-    from harness.challenge.profiles import load_profile
     from harness.challenge.verify import DECODER, VerifyOptions, verify
     from harness.files import as_json
     from harness.progress import counted, log
 
-    profile = load_profile(options.profile)
+    profile, _ = shared.read_rules(options)
     own = packed_here(options.directory / DECODER, profile)
     how = VerifyOptions(
         options.time_limit,

@@ -220,7 +220,9 @@ def test_an_empty_out_is_refused(photographs: Path, clic: Clic) -> None:
 def test_locked_folder(photographs: Path, tmp_path: Path, clic: Clic) -> None:
     with exclusive(tmp_path / "out"):
         done = clic("submit", photographs, "--out", tmp_path / "out", "--codec", TOY)
-    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "another run" in done.stderr
+    rules, *errors = done.stderr.splitlines()
+    assert rules.startswith("rules: clic2027, the newest, as --profile names none")
+    assert done.returncode == 2 and len(errors) == 1 and "another run" in errors[0]
 
 
 @pytest.mark.parametrize(

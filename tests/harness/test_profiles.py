@@ -1,18 +1,25 @@
 """Profiles: the printed budgets, and every way to write a profile wrongly."""
 
 import dataclasses
+import json
+import subprocess
+import tomllib
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import get_args, get_type_hints
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.challenge.profiles import Profile, Target, load_profile, profile_names
+import leaderboard
+from harness.challenge.profiles import RULES, Profile, Target, load_profile, newest_profile, profile_names
 from harness.errors import ClicError
 from harness.rates import Rate
 
+BOARDS = Path(leaderboard.__file__).parent / "boards"
 GOOD = """title = "t"
 rates = ["0.15"]
 rounding = "ceil"
@@ -43,8 +50,63 @@ def test_known_profiles() -> None:
     assert load_profile("clic2022").data_file == "outputs.zip"
     assert load_profile("clic2025").data_file == "bs.zip"
     assert load_profile("clic2025").decoder_bytes == 4_000_000_000
-    newest = load_profile("clic2027")
-    assert newest == dataclasses.replace(load_profile("clic2025"), name=newest.name, title=newest.title)
+    newest, before = load_profile("clic2027"), load_profile("clic2025")
+    own = {key: getattr(newest, key) for key in ("name", "title", "variants", "server", "dates")}
+    assert newest_profile() == newest.name and newest == dataclasses.replace(before, **own)
+
+
+def test_tracks() -> None:
+    for name in ("clic2025", "clic2027"):
+        profile = load_profile(name)
+        assert (profile.on_track, profile.machine, list(profile.track)) == ("cpu", profile.track["cpu"], ["cpu", "gpu"])
+        for track, machine in profile.track.items():
+            chosen = load_profile(name, track)
+            assert chosen == profile.on(track) and chosen.machine == machine
+            assert (chosen.cpus, chosen.memory_bytes) == (machine.cpus, machine.memory_bytes)
+    assert load_profile("clic2027", "gpu").describe_machine() == ("track gpu: 2 processors, 12 GB, NVIDIA L4 of 24 GB")
+    with pytest.raises(ClicError, match=r"clic2027: no track 'tpu'; it has cpu and gpu"):
+        load_profile("clic2027", "tpu")
+    with pytest.raises(ClicError, match=r"clic2021: no track 'cpu'; it has one machine alone"):
+        load_profile("clic2021", "cpu")
+
+
+def test_variants() -> None:
+    load_profile("clic2027").check_variant(3)
+    load_profile("clic2021").check_variant(30)  # no limit is known
+    with pytest.raises(ClicError, match=r"variant 4; a team may enter 3"):
+        load_profile("clic2027").check_variant(4)
+
+
+@pytest.mark.parametrize("name", profile_names())
+def test_every_rule_of_a_shipped_profile_says_where_it_comes_from(name: str) -> None:
+    """Also those that a profile changes of the one which it extends."""
+    own = tomllib.loads((RULES / f"{name}.toml").read_text())
+    rules = {key for key in own if key not in ("title", "extends", "source", "track")}
+    rules |= {f"track.{track}" for track in own.get("track", {})}
+    source = load_profile(name).source
+    assert rules <= own["source"].keys() and {"network", "packages"} <= source.keys()
+    for key, text in source.items():
+        assert text.startswith(("read: ", "computed: ", "second hand: ", "inferred: ")) and "\n" not in text, key
+
+
+def test_the_command(clic: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    listed = clic("profiles")
+    assert listed.returncode == 0
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == profile_names()
+    assert listed.stdout.splitlines()[-1].endswith("the newest: taken without --profile")
+    explained = clic("profiles", "clic2027")
+    assert "808,827" in explained.stdout and "808,551" in explained.stdout
+    assert "no source is given" not in explained.stdout
+    told = json.loads(clic("profiles", "clic2027", "--json").stdout)
+    assert told["track"]["gpu"]["gpu_memory_bytes"] == 24_000_000_000 and told["variants"] == 3
+    assert clic("profiles", "clic1999").returncode == 2
+
+
+def test_the_winner_of_2025_is_above_the_formula() -> None:
+    """What the profile's source says of the rounding, from the board as it was printed."""
+    board = pd.read_csv(BOARDS / "clic2025_image_075_test.csv")
+    assert board[board["team"] == "Vcoder"]["data_bytes"].min() == 808_827
+    assert load_profile("clic2025").budget(86_245_376, "0.075") == 808_551
 
 
 @pytest.mark.parametrize(
@@ -121,6 +183,20 @@ def test_own_file(tmp_path: Path) -> None:
         ('data_file = "a.bin"', 'data_file = "a/b"', r"'data_file' is 'a/b'; .*plain file name"),
         ('data_file = "a.bin"', 'data_file = "decode"', r"'data_file' is 'decode'"),
         ('payload = "a.bin"', 'payload = "b.bin"', r"'payload' is 'b.bin'; it must be \"a.bin\""),
+        ("cpus = 1", "cpus = 1\ntrack = 1", r"'track' is 1; it must be a table"),
+        ("cpus = 1", "cpus = 1\n[track.a]\ncpus = 1", r"'track': 'a': key 'memory_bytes' is missing; .*whole number"),
+        (
+            "cpus = 1",
+            "cpus = 1\n[track.a]\nmemory_bytes = 1\ncpus = 0",
+            r"'track': 'a': 'cpus' is 0; it must be a whole number from 1",
+        ),
+        ("cpus = 1", "cpus = 1\n[track.a]\ncore = 0", r"'track': 'a': unknown key 'core'; allowed are cpus, "),
+        ("cpus = 1", "cpus = 1\n[source]\ncpus = 1", r"'source': 'cpus' is 1; it must be a text"),
+        (
+            "cpus = 1",
+            'cpus = 1\n[dates]\nvalidation_closes = "1"\ntest_set = "x"\ntest_closes = "x"\nwhite_paper = "x"',
+            r"'dates.validation_closes' is '1'; it must be a day such as 2027-03-01",
+        ),
         ("cpus = 1", "cpus =", r"not a readable TOML file"),
         ("cpus = 1", 'cpus = 1\nextends = "nowhere"', r"'nowhere': not found; give one of clic2021"),
         ("cpus = 1", "cpus = 1\nextends = 1", r"'extends' is 1"),

@@ -4,6 +4,7 @@ import json
 import subprocess
 import zipfile
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -21,12 +22,14 @@ from harness.cli import main
 from harness.errors import ClicError
 from harness.locks import exclusive
 from harness.rates import Rate
+from harness.records import Entry
 from harness.scores.aggregate import aggregate, score_folders
 from harness.selection.exact import Selection, select
+from harness.store import open_store
 from harness.streams import read_stream, stream_path
 
 RATES = ("0.25", "0.4")
-PROFILE = load_profile("clic2021")
+PROFILE = load_profile("clic2027")
 
 
 def request(*rates: str, codec: str = TOY, team: str | None = "team") -> Request:
@@ -121,7 +124,26 @@ def test_finished_steps_are_not_done_again(
     assert files(out) == before
 
 
-@pytest.mark.parametrize("moment", ["streams/*/*.bin", "0.25/decoder.zip", "0.4/images.zip"])
+def test_a_board_is_of_one_track_and_variant(photographs: Path, tmp_path: Path) -> None:
+    out, asked = tmp_path / "out", request("0.25")
+    submit(photographs, out, asked)
+    for other, where in (
+        (replace(asked, variant=2), ("cpu", 2)),
+        (replace(asked, profile=PROFILE.on("gpu")), ("gpu", 1)),
+    ):
+        submit(photographs, out, replace(other, rates=[Rate.parse("0.4")]))
+        assert list(pd.read_csv(out / "leaderboard.csv", dtype=str)["rate"]) == ["0.4"]
+        run = json.loads((out / "run.json").read_text())
+        assert (run["track"], run["variant"]) == where
+    with open_store(out) as store:
+        assert [(e.track, e.variant, e.rate) for e in store.rows(Entry)] == [
+            ("cpu", 1, "0.25"),
+            ("cpu", 2, "0.4"),
+            ("gpu", 1, "0.4"),
+        ]
+
+
+@pytest.mark.parametrize("moment", ["streams/*/*.bin", "0.25/decoder.zip", "0.4/bs.zip"])
 def test_killed_and_resumed_gives_the_same_bytes(
     photographs: Path, tmp_path: Path, moment: str, start_clic: Callable[..., subprocess.Popen[str]]
 ) -> None:
