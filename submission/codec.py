@@ -29,7 +29,6 @@ DECODER = Path(decoder.__file__).parent
 MODELS = {"3d": 0, "checkerboard": 1}  # the number of the model that was trained with each context
 REFINING = (  # what decides bytes at efforts above 0
     "networks/entropy.py",
-    "networks/model.py",
     "quantization/scale.py",
     "refinement.py",
     "refining_encoder.py",
@@ -72,10 +71,10 @@ class LearnedCodec(Submittable):
     @cached_property
     def refining(self) -> "RefiningEncoder":
         """The encoder that refines, loaded when it is first used."""
-        from submission.refining_encoder import RefiningEncoder  # loads CompressAI
-        from submission.training.export import restore
+        from submission.refining_encoder import RefiningEncoder
+        from submission.training.export import restore_entropy
 
-        networks = restore(self.weights.decoder_arrays(), self.weights.encoder_arrays())
+        networks = restore_entropy(self.weights.decoder_arrays())
         return RefiningEncoder(self.models[self.number], self.number, self.networks, networks)
 
     def config(self) -> Mapping[str, Any]:

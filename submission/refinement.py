@@ -18,16 +18,18 @@ import torch
 from torch import Tensor
 
 from decoder.fixed import ONE
+from decoder.latent import SCALES
 from decoder.model import Model, interpolate
+from decoder.rans import PRECISION, Tables
 from submission.encoder import Analysed, EncoderNetworks, Latents, latents_at, quantise
-from submission.networks.entropy import gaussian_bits
-from submission.networks.model import CodecNetworks
+from submission.networks.entropy import EntropyNetworks, gaussian_bits
 from submission.quantization.scale import coded
 from submission.training.loss import LEAST_SIDE, msssim
 
 SEED = 20
 EPSILON = 3.0  # Adam's, in bits a quantisation step
 TRADEOFFS = (0.25, 200.0)  # in which a slope is believed; training used 0.5 to 100
+ESCAPED_BITS = 16  # that a hyper-latent outside its table is taken to cost beside its escape
 EDGE = 1e-4  # log odds are taken this far inside the interval between two integers
 
 
@@ -75,14 +77,15 @@ def narrow_arithmetic(device: torch.device) -> bool:
 class RateDistortion:
     """Bits and MS-SSIM of one image as differentiable functions of its latent, at one hyper-latent and one gain."""
 
-    def __init__(self, networks: CodecNetworks, image: Tensor, latents: Latents) -> None:
-        self.networks, self.image = networks, image
+    def __init__(self, networks: EntropyNetworks, model: Model, image: Tensor, latents: Latents) -> None:
+        self.networks, self.synthesis, self.image = networks, model.synthesis, image
         hyper = torch.from_numpy(latents.hyper)[None].float().to(image.device)
-        self.height, self.width = latents.latent.shape[2:]
+        height, width = latents.latent.shape[2:]
         with torch.no_grad():
-            self.features = networks.hyper_synthesis(hyper)[:, :, : self.height, : self.width]
-            self.hyper_bits = float(networks.hyper_bits(hyper).double().sum())
-        self.inverse_gain = interpolate(networks.log_inverse_gain, latents.header.gain).exp()[:, None, None]
+            self.features = networks.hyper_synthesis(hyper)[:, :, :height, :width]
+        self.hyper_bits = hyper_bits(model.tables, latents.hyper)
+        inverse_gain = interpolate(model.log_inverse_gain, latents.header.gain).exp()
+        self.inverse_gain = inverse_gain[:, None, None].to(image.device)
 
     def parameters(self, known: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Means (1, C, h, w), then the places of coded elements in the flattened latent and these elements' scale
@@ -96,11 +99,10 @@ class RateDistortion:
         """MS-SSIM of the reconstruction, a scalar. Linear blocks in float32, the other layers where it is quicker in
         bfloat16: its gradient has a cosine of 0.9997 with float32's."""
         scaled = (quantised * self.inverse_gain).contiguous(memory_format=torch.channels_last)
-        synthesis, device = self.networks.synthesis, scaled.device
-        with torch.autocast(device.type, torch.bfloat16, enabled=narrow_arithmetic(device)):
-            inner = synthesis.layers(scaled)
+        with torch.autocast(scaled.device.type, torch.bfloat16, enabled=narrow_arithmetic(scaled.device)):
+            inner = self.synthesis.layers(scaled)
         height, width = self.image.shape[2:]
-        image = (inner.float() + synthesis.blocks(scaled))[:, :, :height, :width].clamp(0, 1)
+        image = (inner.float() + self.synthesis.blocks(scaled))[:, :, :height, :width].clamp(0, 1)
         return msssim(self.image, image)[0]
 
     @torch.no_grad()
@@ -110,6 +112,15 @@ class RateDistortion:
         symbols = (quantised - mean).flatten().index_select(0, places).round()
         bits = gaussian_bits(symbols, index).double().sum()
         return float(bits) + self.hyper_bits, 1 - float(self.similarity(quantised))
+
+
+def hyper_bits(tables: Tables, hyper: np.ndarray) -> float:
+    """Bits of an integer hyper-latent (Z, h', w') by the tables that it is coded with."""
+    table = SCALES + np.arange(len(hyper))[:, None, None]
+    position, escape = hyper - tables.first[table], tables.escape(table)
+    outside = (position < 0) | (position >= escape)
+    frequency = tables.frequency[table, np.where(outside, escape, position)]
+    return float((PRECISION - np.log2(frequency)).sum() + ESCAPED_BITS * outside.sum())
 
 
 def walked(model: Model, latents: Latents, device: torch.device) -> Tensor:
@@ -142,13 +153,13 @@ def relaxed_sample(below: Tensor, odds: Tensor, temperature: float, generator: t
     return below + torch.sigmoid((odds + uniform.log() - (-uniform).log1p()) / temperature)
 
 
-def refine(networks: CodecNetworks, model: Model, latents: Latents, goal: Goal, plan: Schedule) -> Latents:
+def refine(networks: EntropyNetworks, model: Model, latents: Latents, goal: Goal, plan: Schedule) -> Latents:
     """`latents` with a latent that costs fewer bits + lambda (1 - MS-SSIM), or unchanged where none is found.
 
     The image must be `refinable`. On one machine and thread the result depends on the arguments alone.
     """
     device, price = goal.image.device, goal.tradeoff * goal.image[0, 0].numel()
-    problem = RateDistortion(networks, goal.image, latents)
+    problem = RateDistortion(networks, model, goal.image, latents)
     known = start = walked(model, latents, device)
     latent = latents.latent.clone().to(device).requires_grad_()
     adam = torch.optim.Adam([latent], plan.learning_rate, (plan.momentum, 0.99), EPSILON, fused=True)
@@ -171,11 +182,12 @@ def refine(networks: CodecNetworks, model: Model, latents: Latents, goal: Goal, 
     return found if bits_now + price * distortion < old_bits + price * old_distortion else latents
 
 
-def local_tradeoff(networks: CodecNetworks, model: Model, image: Tensor, near: tuple[Latents, Latents]) -> float:
+def local_tradeoff(networks: EntropyNetworks, model: Model, image: Tensor, near: tuple[Latents, Latents]) -> float:
     """Lambda of an image, in bits a pixel for 1 of MS-SSIM: the slope between unrefined latents at two gains, the
     lower one first."""
     (low_bits, low), (high_bits, high) = (
-        RateDistortion(networks, image, latents).measure(walked(model, latents, image.device)) for latents in near
+        RateDistortion(networks, model, image, latents).measure(walked(model, latents, image.device))
+        for latents in near
     )
     least, most = TRADEOFFS
     return min(max((high_bits - low_bits) / image[0, 0].numel() / max(low - high, 1e-9), least), most)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from decoder.model import Model, synthesis_device
 from submission.encoder import Analysed, EncoderNetworks, Latents, analyse, encode_latents, latents_at
-from submission.networks.model import CodecNetworks
+from submission.networks.entropy import EntropyNetworks
 from submission.refinement import Goal, local_tradeoff, refinable, refine, rescaled, schedule
 from submission.refinement_plan import Cost, OperatingPoint
 
@@ -30,7 +30,7 @@ class RefiningEncoder:
     """Refines at the gains that it is asked for. `networks` and `encoder` are those of `model`, whose number is
     `number`; the networks become this encoder's own."""
 
-    def __init__(self, model: Model, number: int, encoder: EncoderNetworks, networks: CodecNetworks) -> None:
+    def __init__(self, model: Model, number: int, encoder: EncoderNetworks, networks: EntropyNetworks) -> None:
         self.model, self.number, self.encoder = model, number, encoder
         self.device = synthesis_device()
         self.networks = networks.eval().requires_grad_(False).to(self.device)

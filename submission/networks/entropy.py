@@ -86,6 +86,31 @@ class GroupParameters(nn.Module):
         return seen
 
 
+class EntropyNetworks(nn.Module):
+    """All that decides probabilities of the latent, in floating point; `decoder.latent` has the same in integers."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.hyper_synthesis = HyperSynthesis(architecture)
+        self.context = nn.ModuleList(GroupParameters(architecture, index) for index in range(len(architecture.groups)))
+
+    def entropy_parameters(self, features: Tensor, latent: Tensor) -> tuple[Tensor, Tensor]:
+        """See the function of that name."""
+        return entropy_parameters(self.context, features, latent)
+
+
+def entropy_parameters(context: nn.ModuleList, features: Tensor, latent: Tensor) -> tuple[Tensor, Tensor]:
+    """Means and real-valued scale indices (N, C, h, w) of all groups, given the whole quantised latent."""
+    means, scales, start = [], [], 0
+    for group in context:
+        mean, scale = group(features, latent, start)
+        means.append(mean)
+        scales.append(scale)
+        start += mean.shape[1]
+    return torch.cat(means, dim=1).float(), torch.cat(scales, dim=1).float()
+
+
 class ElementSteps(nn.Module):
     """A quantisation step for each element of the latent, (N, C, h, w), from hyper features (N, F, h, w).
 

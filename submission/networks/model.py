@@ -8,7 +8,14 @@ from torch import Tensor, nn
 from decoder.architecture import Architecture
 from decoder.networks import Synthesis
 from harness.codecs._compressai import without_transforms
-from submission.networks.entropy import MASS_MIN, ElementSteps, GroupParameters, HyperSynthesis, gaussian_bits
+from submission.networks.entropy import (
+    MASS_MIN,
+    ElementSteps,
+    GroupParameters,
+    HyperSynthesis,
+    entropy_parameters,
+    gaussian_bits,
+)
 from submission.networks.transforms import Analysis, HyperAnalysis
 from submission.networks.walk import walk
 from submission.quantization.quantizer import uniform_like
@@ -57,13 +64,7 @@ class CodecNetworks(nn.Module):
 
     def entropy_parameters(self, features: Tensor, latent: Tensor) -> tuple[Tensor, Tensor]:
         """Means and real-valued scale indices (N, C, h, w) of all groups, given the whole quantised latent."""
-        means, scales, start = [], [], 0
-        for own, group in zip(self.architecture.groups, self.context, strict=True):
-            mean, scale = group(features, latent, start)
-            means.append(mean)
-            scales.append(scale)
-            start += own
-        return torch.cat(means, dim=1).float(), torch.cat(scales, dim=1).float()
+        return entropy_parameters(self.context, features, latent)
 
     def forward(
         self,

@@ -7,6 +7,7 @@ here, and the proof kept in the file. The tables are computed once and shipped, 
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,9 +20,11 @@ from decoder.fixed import ACTIVATION_BITS, WEIGHT_BITS
 from decoder.latent import SCALES
 from decoder.model import entropy_networks
 from decoder.rans import TOTAL
-from submission.networks.entropy import CONTEXT_KERNEL, INDEX_UNIT
-from submission.networks.model import CodecNetworks
+from submission.networks.entropy import CONTEXT_KERNEL, INDEX_UNIT, EntropyNetworks
 from submission.quantization.scale import SCALE_MIN, SCALE_STEP, UNCODED
+
+if TYPE_CHECKING:
+    from submission.networks.model import CodecNetworks
 
 CONTEXT_PARTS = ("hyper", "earlier", "past", "inner", "leave")
 HYPER_REACH = 64  # hyper-latents beyond are escaped
@@ -44,7 +47,7 @@ def gaussian_masses(index: int) -> np.ndarray:
     return np.append(mass, max(0.0, 1 - mass.sum()))
 
 
-def hyper_masses(networks: CodecNetworks) -> list[tuple[int, np.ndarray]]:
+def hyper_masses(networks: "CodecNetworks") -> list[tuple[int, np.ndarray]]:
     """For each hyper channel: first symbol, masses of the symbols that matter, then that of everything else."""
     grid = torch.arange(-HYPER_REACH, HYPER_REACH + 1.0).view(1, 1, 1, -1).expand(1, networks.architecture.hyper, 1, -1)
     with torch.no_grad():
@@ -59,7 +62,7 @@ def hyper_masses(networks: CodecNetworks) -> list[tuple[int, np.ndarray]]:
     return result
 
 
-def probability_tables(networks: CodecNetworks) -> dict[str, np.ndarray]:
+def probability_tables(networks: "CodecNetworks") -> dict[str, np.ndarray]:
     """The arrays of `decoder.rans.Tables`: Gaussian scales first, then one table a hyper channel."""
     scales = map(gaussian_masses, range(UNCODED, UNCODED + SCALES))  # the first one's elements are not coded
     rows = [(-(len(mass) // 2 - 1), mass) for mass in scales] + hyper_masses(networks)
@@ -118,7 +121,7 @@ class EntropyLayer:
             self.conv.bias.copy_((bias + self.zero) / self.unit)
 
 
-def _entropy_layers(networks: CodecNetworks) -> Iterator[EntropyLayer]:
+def _entropy_layers(networks: "CodecNetworks | EntropyNetworks") -> Iterator[EntropyLayer]:
     hyper = networks.hyper_synthesis
     convolutions = [hyper.enter, hyper.up1[0], hyper.spatial, hyper.up2[0], hyper.leave]
     layers = {f"hyper.{number}": conv for number, conv in enumerate(convolutions)}
@@ -140,7 +143,7 @@ def _entropy_layers(networks: CodecNetworks) -> Iterator[EntropyLayer]:
         yield EntropyLayer(name, conv, unit, zero, taps if name.endswith(".past") else None)
 
 
-def decoder_arrays(networks: CodecNetworks) -> dict[str, np.ndarray]:
+def decoder_arrays(networks: "CodecNetworks") -> dict[str, np.ndarray]:
     """Everything that `decoder.model.load_model` reads.
 
     Raises ValueError where exactness cannot be proved, or the networks have something that no decoder has.
@@ -158,7 +161,7 @@ def decoder_arrays(networks: CodecNetworks) -> dict[str, np.ndarray]:
     return arrays | {"about": np.frombuffer(json.dumps(about).encode(), np.uint8)}
 
 
-def encoder_arrays(networks: CodecNetworks) -> dict[str, np.ndarray]:
+def encoder_arrays(networks: "CodecNetworks") -> dict[str, np.ndarray]:
     """What the encoder needs beside the decoder's model, and the prior's parameters for further training."""
     halved = ("analysis.", "hyper_analysis.")
     return {
@@ -169,8 +172,10 @@ def encoder_arrays(networks: CodecNetworks) -> dict[str, np.ndarray]:
 
 
 @torch.no_grad()
-def restore(decoder: Mapping[str, np.ndarray], encoder: Mapping[str, np.ndarray]) -> CodecNetworks:
+def restore(decoder: Mapping[str, np.ndarray], encoder: Mapping[str, np.ndarray]) -> "CodecNetworks":
     """The networks of exported weights, for further training; exporting them again gives the same arrays."""
+    from submission.networks.model import CodecNetworks  # loads CompressAI, which encoders do without
+
     networks = CodecNetworks(Architecture.of(json.loads(decoder["about"].tobytes())))
     for layer in _entropy_layers(networks):
         layer.take(decoder)
@@ -179,3 +184,12 @@ def restore(decoder: Mapping[str, np.ndarray], encoder: Mapping[str, np.ndarray]
     for name, value in {**stored, **encoder}.items():
         parameters[name].copy_(torch.from_numpy(value.astype(np.float32)))
     return networks.eval()
+
+
+@torch.no_grad()
+def restore_entropy(decoder: Mapping[str, np.ndarray]) -> EntropyNetworks:
+    """The networks of exported weights that decide probabilities of the latent."""
+    networks = EntropyNetworks(Architecture.of(json.loads(decoder["about"].tobytes())))
+    for layer in _entropy_layers(networks):
+        layer.take(decoder)
+    return networks.eval().requires_grad_(False)

@@ -3,7 +3,6 @@
 import hashlib
 import subprocess
 import sys
-from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +50,7 @@ from submission.refinement_plan import (
     refinements,
 )
 from submission.refining_encoder import RefiningEncoder
+from submission.training.export import decoder_arrays, restore_entropy
 
 GAIN, GAINS = 16, 145
 PHOTOGRAPH = Path(data_dir) / "coffee.png"
@@ -59,7 +59,7 @@ ODD = (181, 190)  # sides that are no multiple of anything
 
 def encoder(context: str = "3d") -> RefiningEncoder:
     model, networks = small_model(context)
-    return RefiningEncoder(model, 0, networks, deepcopy(small_networks(context)))
+    return RefiningEncoder(model, 0, networks, restore_entropy(decoder_arrays(small_networks(context))))
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +146,7 @@ def test_rate_distortion_and_lambda_are_those_of_real_streams(shipped: LearnedCo
     for latents in near:
         stream, reconstruction = encode_latents(refining.model, latents)
         real.append((record(stream, shipped.models).bits, 1 - reference.score(reconstruction).msssim_competition))
-        problem = RateDistortion(refining.networks, prepared.image, latents)
+        problem = RateDistortion(refining.networks, refining.model, prepared.image, latents)
         found.append(problem.measure(walked(refining.model, latents, prepared.image.device)))
     np.testing.assert_allclose(found, real, rtol=0.01)
     slope = (real[1][0] - real[0][0]) / crop[:, :, 0].size / (real[0][1] - real[1][1])
@@ -175,6 +175,7 @@ from submission.codec import LearnedCodec
 pixels = load_rgb(Path(sys.argv[1]))[:192, :208]
 codec = LearnedCodec(effort="1")
 print(hashlib.sha256(codec.encode(codec.prepare(pixels), "64").stream).hexdigest())
+print([name for name in sys.modules if name.startswith(("compressai", "submission.training.t"))])
 """
 
 
@@ -196,7 +197,7 @@ def test_the_codec_refines_by_effort_and_two_runs_give_the_same_bytes(shipped: L
         with pytest.raises(ClicError, match=f"operating point '{point}'"):
             codec.encode(codec.prepare(crop), point)
     again = subprocess.run([sys.executable, "-c", PROGRAM, PHOTOGRAPH], capture_output=True, text=True, check=True)
-    assert again.stdout.strip() == hashlib.sha256(encoding.stream).hexdigest()
+    assert again.stdout.splitlines() == [hashlib.sha256(encoding.stream).hexdigest(), "[]"]  # and loads no training
 
 
 def test_images_too_small_for_the_loss_stay_unrefined() -> None:
