@@ -51,8 +51,9 @@ _ROW = """image.width, image.height, codec.name, candidate.point, candidate.byte
 _JOINED = """candidate JOIN image ON image.sha256 = candidate.image JOIN codec ON codec.sha256 = candidate.codec"""
 _OF_A_SET = f"""
     SELECT member.name, {_ROW} FROM {_JOINED} JOIN member ON member.image = candidate.image
-        JOIN json_each(codec.points) AS place ON place.value = candidate.point
-    WHERE member.image_set = ? AND candidate.codec = ? ORDER BY member.rowid, place.key"""
+        LEFT JOIN json_each(codec.points) AS place ON place.value = candidate.point
+    WHERE member.image_set = ? AND candidate.codec = ?
+    ORDER BY member.rowid, place.key IS NULL, place.key, candidate.bytes, candidate.point"""
 _OF_AN_ALLOCATION = f"""
     SELECT chosen.name, {_ROW} FROM {_JOINED} JOIN chosen ON chosen.image = candidate.image
         AND chosen.codec = candidate.codec AND chosen.point = candidate.point
@@ -200,7 +201,10 @@ class Store:
         return lost
 
     def candidates(self, image_set: str, codecs: Sequence[str]) -> "DataFrame":
-        """A row for each image of a set under its name, and each candidate of it by these codecs (their hashes)."""
+        """A row for each image of a set under its name, and each candidate of it by these codecs (their hashes).
+
+        A codec's own points come first, in their order, then those beyond, the smallest stream first.
+        """
         with self._explaining():
             found = [self._database.execute(_OF_A_SET, (image_set, codec)).fetchall() for codec in codecs]
         return _table([row for rows in found for row in rows])

@@ -68,6 +68,37 @@ class ToyCodec:
         return {"decode": DECODE.replace("DATA_FILE", data_file).replace("PAYLOAD", payload).encode()}
 
 
+class Adaptive(ToyCodec):
+    """Offers qualities half-way between its points and what is chosen, as long as there are any. Quality 31 is one that
+    it cannot code."""
+
+    name = "adaptive"
+
+    def encode(self, pixels: np.ndarray, point: str) -> Encoding:
+        if point == "31":
+            raise ValueError("not 31")
+        return super().encode(pixels, point)
+
+    def further(
+        self, chosen: Mapping[str, Sequence[str]], coded: Mapping[str, Sequence[str]]
+    ) -> Mapping[str, Sequence[str]]:
+        found = {}
+        for image, points in chosen.items():
+            known = sorted(map(int, coded[image]))
+            for quality in map(int, points):
+                near = [other for other in known if abs(other - quality) > 1]
+                lower, higher = [q for q in near if q < quality][-1:], [q for q in near if q > quality][:1]
+                middle = [str((quality + other) // 2) for other in lower + higher]
+                found[image] = [*found.get(image, []), *(point for point in middle if point not in coded[image])]
+        return {image: points for image, points in found.items() if points}
+
+    def seconds(self, pixels: np.ndarray, points: Sequence[str]) -> Sequence[float]:
+        return [float(os.environ.get("TOY_SECONDS", 0.01))] * len(points)
+
+    def about_further(self) -> str:
+        return "qualities between the others"
+
+
 class Liar(ToyCodec):
     """Announces pixels that its streams do not decode to."""
 

@@ -45,6 +45,7 @@ from harness.rates import Rate
 from harness.records import Entry
 from harness.selection.exact import chosen_rows
 from harness.store import Store, open_store
+from harness.sweep.further import Goal, Swept, sweep_further
 from harness.sweep.local import LocalProcesses
 from harness.sweep.originals import Originals, record_originals
 from harness.sweep.plan import Plan, describe
@@ -102,6 +103,9 @@ def submit(
         with bar("sweep") as progress:
             candidates = sweep(plan, store, LocalProcesses(workers), rehash, progress)
         log(f"sweep: {len(candidates)} candidates of {len(images)} images by codec {codec.name}")
+        pixels = set_pixels(candidates)
+        goal = Goal([Target(request.profile, rate, pixels).budget for rate in request.rates], request.objective)
+        candidates = sweep_further([Swept(codec, plan)], store, LocalProcesses(workers), goal)
         for name in RESULTS:  # of another run; they must not stand beside this one's files
             (out / name).unlink(missing_ok=True)
         run = _Run(store, images_folder, request, codec, plan)

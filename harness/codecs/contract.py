@@ -5,18 +5,22 @@ a codec is opened; what `encode`, `decode` and `prepare` raise is left to the sw
 """
 
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from harness.codecs.protocol import Codec, Encoding, Submittable
+from harness.codecs.protocol import Adaptive, Codec, Encoding, Submittable
 from harness.errors import ClicError
 
 CODEC = ("name", "config", "points", "encode", "decode")
 SUBMITTABLE = ("pack", "decoder_files")
+ADAPTIVE = ("further", "seconds", "about_further")
 DECODE = "decode"  # the program that a decoder must have
+
+T = TypeVar("T")
 
 
 def checked(made: Any, spec: str, settings: str = "") -> Codec:
@@ -35,7 +39,8 @@ def checked(made: Any, spec: str, settings: str = "") -> Codec:
     if (comma or isinstance(made, Codec)) and name != plain + settings:
         raise ClicError(f"codec {spec!r} calls itself {name!r}; its name must tell its settings: {plain + settings!r}")
     config, points = _config(made, spec), _points(made, spec)
-    kind = CheckedSubmittable if all(hasattr(made, member) for member in SUBMITTABLE) else CheckedCodec
+    is_submittable, is_adaptive = (all(hasattr(made, member) for member in has) for has in (SUBMITTABLE, ADAPTIVE))
+    kind = _KINDS[is_submittable, is_adaptive]
     return kind(plain + settings, made, config, points)
 
 
@@ -126,6 +131,60 @@ class CheckedSubmittable(CheckedCodec, Submittable):
             known = ", ".join(files) or "nothing"
             raise ClicError(f"codec {self.name!r}: decoder_files() has no file 'decode' but {known}; add that program")
         return {path: bytes(content) for path, content in files.items()}
+
+
+@dataclass(frozen=True)
+class CheckedAdaptive(CheckedCodec, Adaptive):
+    """The same of a codec that has further points."""
+
+    def further(
+        self, chosen: Mapping[str, Sequence[str]], coded: Mapping[str, Sequence[str]]
+    ) -> Mapping[str, Sequence[str]]:
+        """The codec's further points. Raises ClicError where they are no texts by image, or cannot be told."""
+        found = self._answer("further()", lambda: self.plain.further(chosen, coded))
+        if not isinstance(found, Mapping):
+            raise wrong(self.name, "what further() returns", found, "lists of points by image")
+        for image, points in found.items():
+            if image not in coded:
+                raise ClicError(f"codec {self.name!r}: further() has points of {image!r}, which is no image of the set")
+            if not isinstance(points, list | tuple):
+                raise wrong(self.name, "a value of further()", points, "a list of points")
+            for point in points:
+                if not isinstance(point, str) or not point or not point.isprintable():
+                    raise wrong(self.name, "a point of further()", point, "texts of printable letters")
+        return {image: tuple(dict.fromkeys(points)) for image, points in found.items()}
+
+    def seconds(self, pixels: np.ndarray, points: Sequence[str]) -> Sequence[float]:
+        """The codec's estimate. Raises ClicError where that is not a positive number for each point."""
+        found = self._answer("seconds()", lambda: [float(value) for value in self.plain.seconds(pixels, points)])
+        if len(found) != len(points) or not all(0 < value < math.inf for value in found):
+            raise wrong(self.name, "what seconds() returns", found, "a number above 0 for each point")
+        return found
+
+    def about_further(self) -> str:
+        """What the codec says, on one line."""
+        return " ".join(str(self.plain.about_further()).split())
+
+    def _answer(self, member: str, ask: Callable[[], T]) -> T:
+        try:
+            return ask()
+        except ClicError:
+            raise
+        except Exception as error:
+            raise ClicError(f"codec {self.name!r}: {member} failed ({reason(error)}); mend the codec") from error
+
+
+@dataclass(frozen=True)
+class CheckedAdaptiveSubmittable(CheckedSubmittable, CheckedAdaptive):
+    """Both."""
+
+
+_KINDS: Mapping[tuple[bool, bool], type[CheckedCodec]] = {
+    (False, False): CheckedCodec,
+    (True, False): CheckedSubmittable,
+    (False, True): CheckedAdaptive,
+    (True, True): CheckedAdaptiveSubmittable,
+}
 
 
 def reason(error: BaseException) -> str:

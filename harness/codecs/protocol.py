@@ -1,4 +1,5 @@
-"""What the harness knows of a codec: `Codec`, and `Submittable` for those that can be sent to the challenge.
+"""What the harness knows of a codec: `Codec`, `Submittable` for those that can be sent to the challenge, and `Adaptive`
+for those that have further points to offer once it is known which are chosen.
 
 A codec has operating points, each a rate and quality of its own. An image is prepared once, then coded at each point:
 what `prepare` returns is whatever the points share, and `encode` may rely on nothing else, so that images and points
@@ -74,6 +75,35 @@ class Submittable(Codec):
         `payload` is the name of its only member, which holds what `pack` returned; otherwise `payload` equals
         `data_file`. `decode` runs in the folder that has the data file and writes `images/NAME.png`.
         """
+
+
+class Adaptive(Codec):
+    """A codec that has operating points beyond `points()`, worth coding for some images and some rates only.
+
+    After a selection for all rates it is asked for them; they are coded as any other, selected among all, and it is
+    asked again. Images go by names that mean nothing.
+    """
+
+    @abstractmethod
+    def further(
+        self, chosen: Mapping[str, Sequence[str]], coded: Mapping[str, Sequence[str]]
+    ) -> Mapping[str, Sequence[str]]:
+        """Points to code next, by image, in the order in which they are best coded; empty when none is worth it.
+
+        `chosen` are the points that were selected for an image, at one rate or several, `coded` those that it has. The
+        answer depends on nothing else. An image's points are coded one after the other from what `prepare` returned.
+        """
+
+    @abstractmethod
+    def seconds(self, pixels: np.ndarray, points: Sequence[str]) -> Sequence[float]:
+        """About how many seconds of one thread each of an image's further points will take here.
+
+        A few seconds' work on the image, or a part of it, may find it out.
+        """
+
+    @abstractmethod
+    def about_further(self) -> str:
+        """What further points are, and how to do without, in a few words for people."""
 
 
 def codec_sha256(codec: Codec) -> str:

@@ -1,8 +1,8 @@
-"""What a sweep has to do: every image of a set at every operating point of a codec, less what is in the store."""
+"""What a sweep has to do: every image of a set at the operating points of a codec, less what is in the store."""
 
 import json
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from harness.codecs.protocol import Codec, codec_sha256
 from harness.codecs.registry import canonical
@@ -50,10 +50,16 @@ def describe(codec: Codec, spec: str) -> CodecConfig:
 
 @dataclass(frozen=True)
 class Plan:
-    """A set of photographs and a codec. Photographs of the same file are one image."""
+    """A set of photographs and a codec. Photographs of the same file are one image.
+
+    All of the codec's points are wanted of each image, or just those that `further` has for the image's hash. `weights`
+    say what points cost beside one another; the others cost 1.
+    """
 
     originals: Originals
     codec: CodecConfig
+    further: Mapping[str, Sequence[str]] | None = None
+    weights: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def images(self) -> list[str]:
@@ -63,7 +69,12 @@ class Plan:
     @property
     def keys(self) -> list[Key]:
         """All candidates that there are to be."""
-        return [Key(image, self.codec.sha256, point) for image in self.images for point in self.points]
+        wanted = dict.fromkeys(self.images, self.points) if self.further is None else self.further
+        return [Key(image, self.codec.sha256, point) for image in self.images for point in wanted.get(image, ())]
+
+    def work(self, task: Task, point: str) -> int:
+        """What one of a task's points costs, in pixels."""
+        return round(task.pixels * self.weights.get(point, 1.0))
 
     @property
     def points(self) -> list[str]:

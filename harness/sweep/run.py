@@ -38,21 +38,28 @@ def sweep(
         log(f"sweep: {counted(len(lost), 'stream')} lost or damaged, to be coded again")
     store.put(plan.codec)
     store.append(Sweep(None, plan.originals.id, plan.codec.sha256, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"))
-    failures = _code_missing(plan, store, executor, progress)
+    failures = code_missing(plan, store, executor, progress)
     export_candidates(store, plan.originals.id)
-    _export_failures(store.folder / "failures.csv", plan, failures)
+    path = store.folder / "failures.csv"
+    rows = export_failures(path, plan, failures)
+    if rows:
+        first = "; ".join(f"{image} {point}: {reason}" for image, point, reason in rows[:3])
+        raise ClicError(
+            f"{counted(len(rows), 'failure')} in coding with {plan.codec.name} ({first}); all are in {path}; mend or "
+            "remove these images and run again, the rest is kept"
+        )
     return store.candidates(plan.originals.id, [plan.codec.sha256])
 
 
-def _code_missing(plan: Plan, store: Store, executor: Executor, progress: Progress | None) -> list[Failure]:
-    """Code until nothing is missing but what failed."""
+def code_missing(plan: Plan, store: Store, executor: Executor, progress: Progress | None) -> list[Failure]:
+    """Code until nothing of the plan is missing but what failed, which is returned."""
     failures: list[Failure] = []
     failed: set[Key] = set()
     tasks = plan.tasks(store)
     missing = sum(len(task.points) for task in tasks)
     if tasks and missing < len(plan.keys):
         log(f"sweep: {len(plan.keys) - missing} of {len(plan.keys)} candidates are already there")
-    done, total, is_told = 0, sum(task.pixels * len(task.points) for task in tasks), False
+    done, total, is_told = 0, sum(plan.work(task, point) for task in tasks for point in task.points), False
     while tasks:
         claimed: list[Task] = []
         with closing(executor.run(code, _claims(store, tasks, claimed))) as results:
@@ -64,7 +71,7 @@ def _code_missing(plan: Plan, store: Store, executor: Executor, progress: Progre
                     log(f"sweep: {task.name} {result.point}: {result.reason}")
                     continue
                 store.add(result.candidate, result.stream)
-                done += task.pixels
+                done += plan.work(task, result.candidate.point)
                 if progress:
                     progress(done, total)
         tasks = plan.tasks(store, leave=failed)
@@ -85,17 +92,13 @@ def _claims(store: Store, tasks: Sequence[Task], claimed: list[Task]) -> Iterato
             yield mine
 
 
-def _export_failures(path: Path, plan: Plan, failures: Sequence[Failure]) -> None:
-    """Write failures.csv, or remove that of an earlier run. Raises ClicError where there are failures."""
-    if not failures:
-        path.unlink(missing_ok=True)
-        return
+def export_failures(path: Path, plan: Plan, failures: Sequence[Failure]) -> list[tuple[str, str, str]]:
+    """Write failures.csv, or remove that of an earlier run; its rows."""
     names = {digest: name for name, digest in plan.originals.hashes.items()}
     rows = [(names[failure.image], failure.point, failure.reason) for failure in failures]
+    if not rows:
+        path.unlink(missing_ok=True)
+        return rows
     table = pd.DataFrame(rows, columns=["image", "point", "reason"])
     write_atomic(path, table.to_csv(index=False, lineterminator="\n").encode())
-    first = "; ".join(f"{image} {point}: {reason}" for image, point, reason in rows[:3])
-    raise ClicError(
-        f"{counted(len(rows), 'failure')} in coding with {plan.codec.name} ({first}); all are in {path}; mend or "
-        "remove these images and run again, the rest is kept"
-    )
+    return rows
