@@ -13,17 +13,17 @@ import decoder
 from decoder.container import pack
 from decoder.image import decode_image
 from decoder.model import shipped_models
-from harness.codecs.protocol import Encoding, Submittable
+from harness.codecs.protocol import Adaptive, Encoding, Submittable
 from harness.codecs.registry import shown_name
 from harness.errors import ClicError
 from harness.files import sha256
-from submission.encoder import Analysed, EncoderNetworks, Latents, analyse, encode_latents, latents_at
+from submission.encoder import EncoderNetworks, Prepared, analyse, encode_latents, latents_at
 from submission.networks import transforms
-from submission.refinement_plan import OperatingPoint, iterations_of
+from submission.refinement_plan import Cost, OperatingPoint, further, iterations_of, seconds
 from submission.weights import DecoderModels, find_weights
 
 if TYPE_CHECKING:
-    from submission.refining_encoder import Prepared, RefiningEncoder
+    from submission.refining_encoder import RefiningEncoder
 
 DECODER = Path(decoder.__file__).parent
 MODELS = {"3d": 0, "checkerboard": 1}  # the number of the model that was trained with each context
@@ -35,6 +35,7 @@ REFINING = (  # what decides bytes at efforts above 0
     "training/export.py",
     "training/loss.py",
 )
+UNREFINED = Cost(iteration=0.0, refinement=0.0, candidate=0.8)  # of one core; measured where something is refined
 POINTS = 19  # operating points, evenly spaced over the gains
 DECODE_SCRIPT = """#!/usr/bin/env python3
 import os
@@ -49,12 +50,12 @@ if __name__ == "__main__":
 """
 
 
-class LearnedCodec(Submittable):
+class LearnedCodec(Submittable, Adaptive):
     """Hyperprior and context codec; a point's name is its gain in sixteenths of a level.
 
     `context` is "3d", or "checkerboard", which decodes faster at a little more rate. `effort`, "0" to "9", is how long
-    the encoder refines an image at each point (`submission.refinement_plan`); above 0, "54@56" is a point too: what was
-    refined at gain 56, scaled to gain 54. Raises ClicError for another context or effort.
+    the encoder refines an image (`submission.refinement_plan`). Above 0, "56@56" is a further point: the latent refined
+    at gain 56; and "54@56" what was refined there, scaled to gain 54. Raises ClicError for another context or effort.
     """
 
     def __init__(self, context: str = "3d", effort: str = "0") -> None:
@@ -62,6 +63,7 @@ class LearnedCodec(Submittable):
             raise ClicError(f"codec 'clic': no context {context!r}; choose one of {', '.join(MODELS)}")
         torch.set_num_threads(1)
         self.iterations = iterations_of(effort)
+        self.cost: Cost | None = None
         self.number = MODELS[context]
         self.name = shown_name("clic", {"context": context, "effort": effort}, {"context": "3d", "effort": "0"})
         self.weights = find_weights(shipped_models()[self.number].stem)
@@ -75,7 +77,7 @@ class LearnedCodec(Submittable):
         from submission.training.export import restore_entropy
 
         networks = restore_entropy(self.weights.decoder_arrays())
-        return RefiningEncoder(self.models[self.number], self.number, self.networks, networks)
+        return RefiningEncoder(self.models[self.number], self.number, self.networks, networks, self.iterations)
 
     def config(self) -> Mapping[str, Any]:
         """Hashes of the weights and of the code that decides bytes and pixels."""
@@ -96,23 +98,47 @@ class LearnedCodec(Submittable):
         top = self.models[self.number].gains - 1
         return [str(round(top * i / (POINTS - 1))) for i in range(POINTS)]
 
-    def prepare(self, pixels: np.ndarray) -> "Analysed | Prepared":
+    def further(
+        self, chosen: Mapping[str, Sequence[str]], coded: Mapping[str, Sequence[str]]
+    ) -> Mapping[str, Sequence[str]]:
+        """Gains between the others, and at efforts above 0 each image refined for its rates."""
+        before, now = (
+            {image: [OperatingPoint.parse(point) for point in points] for image, points in each.items()}
+            for each in (coded, chosen)
+        )
+        found = further(now, before, self.models[self.number].gains, self.iterations > 0)
+        return {image: list(map(str, points)) for image, points in found.items()}
+
+    def seconds(self, pixels: np.ndarray, points: Sequence[str]) -> Sequence[float]:
+        """By a few iterations on the middle of the image, the first time that something is to be refined."""
+        found, megapixels = list(map(OperatingPoint.parse, points)), pixels.shape[0] * pixels.shape[1] / 1e6
+        refined = [point.refined_at for point in found if point.refined_at is not None]
+        if refined and self.cost is None:
+            self.cost = self.refining.cost(pixels, max(refined))
+        return [each * megapixels for each in seconds(found, self.iterations, self.cost or UNREFINED)]
+
+    def about_further(self) -> str:
+        """What further points are."""
+        if not self.iterations:
+            return "gains between those that were swept"
+        return f"each image refined for its rates, {self.iterations} iterations (clic,effort=0 does without)"
+
+    def prepare(self, pixels: np.ndarray) -> Prepared:
         """What the operating points of an image share."""
-        return self.refining.prepare(pixels) if self.iterations else analyse(self.networks, pixels)
+        return Prepared(pixels, analyse(self.networks, pixels))
 
-    def encode(self, prepared: "Analysed | Prepared", point: str) -> Encoding:
+    def encode(self, prepared: Prepared, point: str) -> Encoding:
         """Stream and reconstruction of what `prepare` returned. Raises ClicError for a point that there is not."""
-        return Encoding(*encode_latents(self.models[self.number], self._latents(prepared, point)))
-
-    def _latents(self, prepared: "Analysed | Prepared", text: str) -> Latents:
-        point, gains = OperatingPoint.parse(text), self.models[self.number].gains
-        if max(point.gain, point.refined_at) >= gains:
-            raise ClicError(f"operating point {text!r}: gains are 0 to {gains - 1}")
-        if not isinstance(prepared, Analysed):
-            return self.refining.latents(prepared, point, self.iterations)
-        if point.gain != point.refined_at:
-            raise ClicError(f"operating point {text!r}: nothing is refined at effort 0; give the gain alone")
-        return latents_at(self.networks, prepared, point.gain, self.number)
+        found, gains = OperatingPoint.parse(point), self.models[self.number].gains
+        if max(found.gain, found.refined_at or 0) >= gains:
+            raise ClicError(f"operating point {point!r}: gains are 0 to {gains - 1}")
+        if found.refined_at is None:
+            latents = latents_at(self.networks, prepared.analysed, found.gain, self.number)
+        elif self.iterations:
+            latents = self.refining.latents(prepared, found.gain, found.refined_at)
+        else:
+            raise ClicError(f"operating point {point!r}: nothing is refined at effort 0; give the gain alone")
+        return Encoding(*encode_latents(self.models[self.number], latents))
 
     def decode(self, stream: bytes) -> np.ndarray:
         """Pixels of a stream. Raises decoder.errors.BitstreamError."""

@@ -1,7 +1,7 @@
 """From pixels to a stream: analysis in floating point, then the decoder's own walk with rounding as its source."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -78,6 +78,16 @@ def analyse(networks: EncoderNetworks, pixels: np.ndarray) -> Analysed:
     image = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].float() / 255
     padded = functional.pad(image, (0, -width % 16, 0, -height % 16), mode="replicate")
     return Analysed(networks.analysis(padded), width, height)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What the operating points of one image share: pixels, uint8 (H, W, 3), latent, and latents refined so far, by
+    gain."""
+
+    pixels: np.ndarray
+    analysed: Analysed
+    refined: dict[int, "Latents"] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,45 +1,56 @@
-"""Which images to refine at which operating points: plain functions over choices, none of which codes anything.
+"""Which points of an image to code beyond those that are swept: plain functions over choices, none of which codes.
 
 Refining every point of every image would be a waste: a selection takes one a rate, and a refined latent keeps most of
-its worth at gains nearby. So: sweep without refinement; select, with a budget that is larger by what refinement will
-save (`larger_budget`); refine each image at its chosen gain and offer scaled copies near it (`refinements`); select
-again among everything; repeat where an image is now chosen further than `REACH` from what was refined. Unrefined
-candidates stay on offer, so that a selection can never lose.
+its worth at gains nearby. So, after each selection (`further`): first gains between the swept ones, around what is
+chosen; then each image refined a little above its chosen gain, since refinement saves bytes, with scaled copies near
+it; and again where an image is now chosen further than `REACH` from what was refined. Unrefined candidates stay on
+offer, so that a selection can never lose.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
+from functools import partial
 
 from harness.errors import ClicError
 
 # Iterations of each effort; 0 is the encoder without refinement.
 EFFORTS = (0, 5, 10, 20, 35, 50, 75, 100, 200, 300)
 COPIES = (-4, -2, 2, 4)  # sixteenths of a level from a refined gain; at 8 above a copy is worse than no refinement
+FEW = 8  # images up to which all gains around a chosen one are worth coding, since few choices leave many bytes unused
+DENSE = (-4, -3, -2, -1, 1, 2, 3, 4)  # the copies of each of few images
 REACH = 2  # sixteenths of a level within which a refined gain serves a chosen one
-BYTES_KEPT = Fraction(94, 100)  # of an unrefined candidate's, by one refined at the same gain (0.87 to 0.98)
+LIFT = 2  # by how many the chosen gain rises with what refinement saves: 5 % of the bytes
+COARSE = 4  # how near to one another unrefined gains are coded where refined ones follow
+REFINEMENTS = 2  # of an image, at most, for each rate
+
+Points = Mapping[str, Sequence["OperatingPoint"]]
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class OperatingPoint:
-    """A gain in sixteenths of a level, and the gain at which its latent was refined: "56", or "54@56" for a latent
-    that was refined at gain 56 and scaled to gain 54."""
+    """A gain in sixteenths of a level, and the gain at which its latent was refined, if it was.
+
+    "56" is unrefined, "56@56" refined, and "54@56" was refined at gain 56 and scaled to gain 54.
+    """
 
     gain: int
-    refined_at: int
+    refined_at: int | None = None
 
     @staticmethod
     def parse(text: str) -> "OperatingPoint":
         """The inverse of `str`. Raises ClicError."""
         match = re.fullmatch(r"(\d+)(?:@(\d+))?", text, re.ASCII)
         if not match:
-            raise ClicError(f'no operating point {text!r}; give a gain, such as "56", or "54@56" for a scaled copy')
-        gain, refined_at = match.groups(default=match[1])
-        return OperatingPoint(int(gain), int(refined_at))
+            raise ClicError(
+                f'no operating point {text!r}; give a gain, such as "56", "56@56" for a refined one, or "54@56" for a '
+                "scaled copy of it"
+            )
+        gain, refined_at = match.groups()
+        return OperatingPoint(int(gain), None if refined_at is None else int(refined_at))
 
     def __str__(self) -> str:
-        return str(self.gain) if self.gain == self.refined_at else f"{self.gain}@{self.refined_at}"
+        return str(self.gain) if self.refined_at is None else f"{self.gain}@{self.refined_at}"
 
 
 def iterations_of(effort: str) -> int:
@@ -50,25 +61,59 @@ def iterations_of(effort: str) -> int:
     return efforts[effort]
 
 
-def larger_budget(budget: int) -> int:
-    """Bytes that unrefined candidates may take together, for the refined ones to take about `budget`."""
-    return int(budget / BYTES_KEPT)
+def further(chosen: Points, coded: Points, gains: int, refines: bool) -> dict[str, list[OperatingPoint]]:
+    """The points to code next, by image; empty when all is done.
+
+    `chosen` are each image's points in selections for all rates, `coded` those that every image has, `gains` how many
+    gains the codec has. Nothing is refined before all choices have been narrowed down.
+    """
+    few = len(coded) <= FEW
+    steps: list[Callable[[Sequence[OperatingPoint], Sequence[OperatingPoint]], list[OperatingPoint]]]
+    if refines:
+        copies = DENSE if few else COPIES
+        steps = [partial(between, apart=COARSE), partial(refinements, copies=copies, gains=gains)]
+    else:
+        steps = [partial(between, apart=1), partial(around, offsets=DENSE if few else (), gains=gains)]
+    for step in steps:
+        found = {image: step(points, coded[image]) for image, points in chosen.items()}
+        if any(found.values()):
+            return {image: points for image, points in found.items() if points}
+    return {}
+
+
+def between(chosen: Sequence[OperatingPoint], coded: Sequence[OperatingPoint], apart: int) -> list[OperatingPoint]:
+    """Unrefined gains half-way from each chosen unrefined one to its neighbours that are more than `apart` away."""
+    known = sorted({point.gain for point in coded if point.refined_at is None})
+    found = set()
+    for gain in (point.gain for point in chosen if point.refined_at is None):
+        below, above = [other for other in known if other < gain], [other for other in known if other > gain]
+        for neighbour in (*below[-1:], *above[:1]):
+            if abs(neighbour - gain) > apart:
+                found.add((neighbour + gain) // 2)
+    return [OperatingPoint(gain) for gain in sorted(found)]
+
+
+def around(
+    chosen: Sequence[OperatingPoint], coded: Sequence[OperatingPoint], offsets: Sequence[int], gains: int
+) -> list[OperatingPoint]:
+    """Unrefined gains at all offsets from each chosen unrefined one."""
+    near = {point.gain + offset for point in chosen if point.refined_at is None for offset in offsets}
+    known = {point.gain for point in coded if point.refined_at is None}
+    return [OperatingPoint(gain) for gain in sorted(near - known) if 0 <= gain < gains]
 
 
 def refinements(
-    choices: Iterable[tuple[str, OperatingPoint]], done: Mapping[str, Iterable[int]], gains: int
-) -> dict[str, list[OperatingPoint]]:
-    """The points to code next, by image: each refined gain followed by its scaled copies; empty when all is done.
-
-    `choices` are (image, point) of selections for all rates, `done` each image's refined gains so far, `gains` how many
-    the codec has.
-    """
-    plan: dict[str, list[OperatingPoint]] = {}
-    for image, point in sorted(choices):
-        planned = {other.refined_at for other in plan.get(image, [])}
-        if all(abs(point.gain - gain) > REACH for gain in {*done.get(image, ()), *planned}):
-            near = [point.gain + offset for offset in (0, *COPIES)]
-            plan.setdefault(image, []).extend(OperatingPoint(gain, point.gain) for gain in near if 0 <= gain < gains)
+    chosen: Sequence[OperatingPoint], coded: Sequence[OperatingPoint], copies: Sequence[int], gains: int
+) -> list[OperatingPoint]:
+    """Refined points that serve the chosen ones, each followed by its scaled copies."""
+    done = {point.refined_at for point in coded if point.refined_at is not None}
+    plan: list[OperatingPoint] = []
+    wanted = {point.gain + (LIFT if point.refined_at is None else 0) for point in chosen}
+    for gain in sorted(min(gain, gains - 1) for gain in wanted):
+        if len(done) < REFINEMENTS * len(chosen) and all(abs(gain - other) > REACH for other in done):
+            done.add(gain)
+            near = [gain + offset for offset in (0, *copies)]
+            plan.extend(OperatingPoint(copy, gain) for copy in near if 0 <= copy < gains)
     return plan
 
 
@@ -82,21 +127,7 @@ class Cost:
     candidate: float
 
 
-@dataclass(frozen=True)
-class Workforce:
-    """How many iterations each refinement has, and how many processes work, each on images of its own."""
-
-    iterations: int
-    processes: int
-
-
-def estimated_seconds(
-    plan: Mapping[str, list[OperatingPoint]], megapixels: Mapping[str, float], cost: Cost, workforce: Workforce
-) -> float:
-    """How long a plan takes by the clock."""
-    once = workforce.iterations * cost.iteration + cost.refinement
-    each = [
-        megapixels[image] * (len({point.refined_at for point in points}) * once + len(points) * cost.candidate)
-        for image, points in plan.items()
-    ]
-    return max(sum(each) / workforce.processes, max(each, default=0.0))
+def seconds(points: Iterable[OperatingPoint], iterations: int, cost: Cost) -> list[float]:
+    """What each point takes, in seconds of one thread a megapixel; copies follow what they are copies of."""
+    once = iterations * cost.iteration + cost.refinement
+    return [cost.candidate + (once if point.gain == point.refined_at else 0) for point in points]

@@ -41,13 +41,13 @@ from submission.refinement import (
 from submission.refinement_plan import (
     COPIES,
     EFFORTS,
+    FEW,
+    LIFT,
     REACH,
     Cost,
     OperatingPoint,
-    Workforce,
-    estimated_seconds,
-    larger_budget,
-    refinements,
+    further,
+    seconds,
 )
 from submission.refining_encoder import RefiningEncoder
 from submission.training.export import decoder_arrays, restore_entropy
@@ -59,7 +59,12 @@ ODD = (181, 190)  # sides that are no multiple of anything
 
 def encoder(context: str = "3d") -> RefiningEncoder:
     model, networks = small_model(context)
-    return RefiningEncoder(model, 0, networks, restore_entropy(decoder_arrays(small_networks(context))))
+    return RefiningEncoder(model, 0, networks, restore_entropy(decoder_arrays(small_networks(context))), 5)
+
+
+def as_image(pixels: np.ndarray) -> torch.Tensor:
+    """(1, 3, H, W) in 0..1."""
+    return torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
 
 
 @pytest.fixture(scope="module")
@@ -75,9 +80,9 @@ def shipped() -> LearnedCodec:
 def refined(pixels: np.ndarray, context: str, tradeoff: float, iterations: int) -> tuple[Latents, Latents]:
     """The latents of an image without and with refinement."""
     refining = encoder(context)
-    prepared = refining.prepare(pixels)
+    prepared = refining.prepared(pixels)
     latents = latents_at(refining.encoder, prepared.analysed, GAIN)
-    goal = Goal(prepared.image, tradeoff)
+    goal = Goal(as_image(pixels), tradeoff)
     return latents, refine(refining.networks, refining.model, latents, goal, schedule(iterations))
 
 
@@ -100,10 +105,10 @@ def test_real_bits_and_similarity_improve_and_the_decoder_agrees(context: str) -
 def test_what_does_not_improve_stays_as_it_is() -> None:
     """Steps far too long only make the latent worse."""
     refining = encoder()
-    prepared = refining.prepare(photograph(*ODD))
-    latents = latents_at(refining.encoder, prepared.analysed, GAIN)
+    pixels = photograph(*ODD)
+    latents = latents_at(refining.encoder, analyse(refining.encoder, pixels), GAIN)
     wild = Schedule(3, learning_rate=50.0)
-    assert refine(refining.networks, refining.model, latents, Goal(prepared.image, 5.0), wild) is latents
+    assert refine(refining.networks, refining.model, latents, Goal(as_image(pixels), 5.0), wild) is latents
 
 
 def bits_by_definition(residual: np.ndarray, index: np.ndarray, temperature: float) -> np.ndarray:
@@ -140,17 +145,17 @@ def test_samples_lie_between_two_integers_and_choose_the_upper_one_by_its_odds()
 
 def test_rate_distortion_and_lambda_are_those_of_real_streams(shipped: LearnedCodec, crop: np.ndarray) -> None:
     refining, reference = shipped.refining, Reference(crop)
-    prepared = refining.prepare(crop)
+    prepared = refining.prepared(crop)
     near = [latents_at(shipped.networks, prepared.analysed, gain) for gain in (58, 70)]
     real, found = [], []
     for latents in near:
         stream, reconstruction = encode_latents(refining.model, latents)
         real.append((record(stream, shipped.models).bits, 1 - reference.score(reconstruction).msssim_competition))
-        problem = RateDistortion(refining.networks, refining.model, prepared.image, latents)
-        found.append(problem.measure(walked(refining.model, latents, prepared.image.device)))
+        problem = RateDistortion(refining.networks, refining.model, as_image(crop), latents)
+        found.append(problem.measure(walked(refining.model, latents, torch.device("cpu"))))
     np.testing.assert_allclose(found, real, rtol=0.01)
     slope = (real[1][0] - real[0][0]) / crop[:, :, 0].size / (real[0][1] - real[1][1])
-    found_slope = local_tradeoff(refining.networks, refining.model, prepared.image, (near[0], near[1]))
+    found_slope = local_tradeoff(refining.networks, refining.model, as_image(crop), (near[0], near[1]))
     assert found_slope == pytest.approx(slope, rel=0.05)
 
 
@@ -174,20 +179,23 @@ from harness.images import load_rgb
 from submission.codec import LearnedCodec
 pixels = load_rgb(Path(sys.argv[1]))[:192, :208]
 codec = LearnedCodec(effort="1")
-print(hashlib.sha256(codec.encode(codec.prepare(pixels), "64").stream).hexdigest())
+print(hashlib.sha256(codec.encode(codec.prepare(pixels), "64@64").stream).hexdigest())
 print([name for name in sys.modules if name.startswith(("compressai", "submission.training.t"))])
 """
 
 
 def test_the_codec_refines_by_effort_and_two_runs_give_the_same_bytes(shipped: LearnedCodec, crop: np.ndarray) -> None:
-    plain, refining = LearnedCodec(), shipped
-    assert plain.config()["codec"] == "clic" and refining.config()["codec"] == "clic,effort=1"
+    plain, refining = LearnedCodec(effort="0"), shipped
+    assert refining.config()["codec"] == "clic,effort=1"
     assert "submission/refinement.py" in refining.config()["files"].keys() - plain.config()["files"].keys()
     unrefined = plain.encode(plain.prepare(crop), "64")
-    stream, reconstruction = encode_latent(plain.networks, plain.models[0], analyse(plain.networks, crop), 64)
+    stream, reconstruction = encode_latent(
+        plain.networks, plain.models[plain.number], analyse(plain.networks, crop), 64, plain.number
+    )
     assert unrefined.stream == stream and np.array_equal(unrefined.pixels, reconstruction)
     prepared = refining.prepare(crop)
-    encoding, copy = (refining.encode(prepared, point) for point in ("64", "62@64"))
+    same, encoding, copy = (refining.encode(prepared, point) for point in ("64", "64@64", "62@64"))
+    assert same.stream == stream and np.array_equal(same.pixels, reconstruction)
     for coded, gain in ((encoding, 64), (copy, 62)):
         header, _ = read_header(coded.stream)
         assert header.refined and header.gain == gain
@@ -202,8 +210,8 @@ def test_the_codec_refines_by_effort_and_two_runs_give_the_same_bytes(shipped: L
 
 def test_images_too_small_for_the_loss_stay_unrefined() -> None:
     refining, pixels = encoder(), photograph(40, 300)
-    prepared = refining.prepare(pixels)
-    latents = refining.latents(prepared, OperatingPoint.parse("16"), 5)
+    prepared = refining.prepared(pixels)
+    latents = refining.latents(prepared, GAIN, GAIN)
     assert not latents.header.refined and torch.equal(
         latents.latent, latents_at(refining.encoder, prepared.analysed, GAIN).latent
     )
@@ -214,34 +222,67 @@ def test_an_estimate_of_time_comes_from_a_few_iterations() -> None:
     assert cost.iteration > 0 and cost.candidate > 0 and cost.refinement >= 0
 
 
-points = st.integers(0, GAINS - 1).map(lambda gain: OperatingPoint(gain, gain))
-choices = st.lists(st.tuples(st.sampled_from("abc"), points))
+BASE = tuple(OperatingPoint(gain) for gain in range(0, GAINS, 8))
+unrefined = st.sampled_from(BASE)
+choices = st.dictionaries(st.sampled_from("abcdefghijkl"), st.lists(unrefined, min_size=1, max_size=3))
 
 
-@given(choices, choices)
-def test_a_plan_serves_every_choice_and_is_done_when_it_has_been_coded(
-    chosen: list[tuple[str, OperatingPoint]], before: list[tuple[str, OperatingPoint]]
+@given(choices, st.booleans())
+def test_nothing_is_asked_for_twice_and_all_choices_are_served(
+    chosen: dict[str, list[OperatingPoint]], refines: bool
 ) -> None:
-    done: dict[str, set[int]] = {}
-    for image, point in before:
-        done.setdefault(image, set()).add(point.gain)
-    plan = refinements(chosen, done, GAINS)
-    for image, coded in plan.items():
-        fresh = {point.refined_at for point in coded}
-        assert not fresh & done.get(image, set()) and len(coded) == len(set(coded))
-        assert all(0 <= point.gain < GAINS and point.gain - point.refined_at in (0, *COPIES) for point in coded)
-        assert {point.gain for point in coded if point.gain == point.refined_at} == fresh
-        done.setdefault(image, set()).update(fresh)
-    for image, point in chosen:
-        assert min(abs(point.gain - gain) for gain in done[image]) <= REACH
-    assert refinements(chosen, done, GAINS) == {}
+    """A choice that stays where it is has its neighbours in the end, or what was refined for it."""
+    coded = {image: list(BASE) for image in chosen}
+    for _ in range(10):
+        plan = further(chosen, coded, GAINS, refines)
+        if not plan:
+            break
+        for image, points in plan.items():
+            assert points and len(set(points)) == len(points) and not set(points) & set(coded[image])
+            assert all(0 <= point.gain < GAINS for point in points)
+            coded[image] += points
+    assert further(chosen, coded, GAINS, refines) == {}
+    for image, points in chosen.items():
+        gains = {point.gain for point in coded[image] if point.refined_at is None}
+        refined = {point.refined_at for point in coded[image] if point.refined_at is not None}
+        for point in points:
+            near = (point.gain - 4, point.gain + 4) if refines else (point.gain - 1, point.gain + 1)
+            assert {gain for gain in near if 0 <= gain < GAINS} <= gains
+            if refines:
+                wanted = min(point.gain + LIFT, GAINS - 1)
+                assert min(abs(wanted - gain) for gain in refined) <= REACH
+                assert {OperatingPoint(gain, gain) for gain in refined} <= set(coded[image])
+            else:
+                assert not refined
 
 
-@given(st.integers(0, 200), st.integers(0, 200))
-def test_operating_points_have_one_spelling(gain: int, refined_at: int) -> None:
+def test_a_refined_gain_precedes_its_copies_and_serves_what_is_near() -> None:
+    at = OperatingPoint
+    coded = [*BASE, at(52), at(60)]
+    many = {str(number): coded for number in range(FEW + 1)}
+    asked = further({"0": [at(56)]}, many, GAINS, True)
+    assert asked == {"0": [at(58, 58), *(at(58 + offset, 58) for offset in COPIES)]}
+    after = many | {"0": [*coded, *asked["0"]]}
+    assert further({"0": [at(56, 58)]}, after, GAINS, True) == {}
+    assert further({"0": [at(62, 58)]}, after, GAINS, True)["0"][0] == at(62, 62)
+    few = further({"0": [at(56)]}, {"0": coded}, GAINS, True)["0"]
+    assert {point.gain for point in few} == set(range(54, 63)) and few[0] == at(58, 58)
+
+
+def test_an_image_is_refined_twice_a_rate_at_most() -> None:
+    at = OperatingPoint
+    coded = [*BASE, at(52), at(60)]
+    for gain in (58, 80):
+        coded.append(at(gain, gain))
+    assert further({"a": [at(120, 116)]}, {"a": coded}, GAINS, True) == {}
+    assert further({"a": [at(120, 116), at(56)]}, {"a": coded}, GAINS, True) != {}
+
+
+@given(st.integers(0, 200), st.none() | st.integers(0, 200))
+def test_operating_points_have_one_spelling(gain: int, refined_at: int | None) -> None:
     point = OperatingPoint(gain, refined_at)
     assert OperatingPoint.parse(str(point)) == point
-    assert ("@" in str(point)) == (gain != refined_at)
+    assert ("@" in str(point)) == (refined_at is not None)
 
 
 @pytest.mark.parametrize("text", ["", "-4", "56@", "@56", "5.6", "56@54@52", "٥٦", "56 "])
@@ -256,12 +297,14 @@ def test_other_efforts_are_refused(effort: str) -> None:
         open_codec(f"clic,effort={effort}")
 
 
-def test_time_is_shared_by_processes_but_an_image_is_not() -> None:
-    plan = refinements([(image, OperatingPoint(60, 60)) for image in "abc"], {}, GAINS)
-    megapixels, cost = {"a": 1.0, "b": 1.0, "c": 2.0}, Cost(iteration=0.5, refinement=1.0, candidate=0.2)
-    one = 10 * 0.5 + 1.0 + 5 * 0.2
-    assert estimated_seconds(plan, megapixels, cost, Workforce(10, 1)) == pytest.approx(4 * one)
-    assert estimated_seconds(plan, megapixels, cost, Workforce(10, 2)) == pytest.approx(2 * one)
-    assert estimated_seconds(plan, megapixels, cost, Workforce(10, 8)) == pytest.approx(2 * one)
-    assert estimated_seconds({}, megapixels, cost, Workforce(10, 2)) == 0
-    assert larger_budget(94_000) == 100_000
+def test_seconds_are_those_of_refinements_and_of_candidates() -> None:
+    points = list(map(OperatingPoint.parse, ("60", "60@60", "58@60")))
+    assert seconds(points, 10, Cost(iteration=0.5, refinement=1.0, candidate=0.2)) == pytest.approx([0.2, 6.2, 0.2])
+
+
+def test_the_codec_says_what_further_points_take(shipped: LearnedCodec, crop: np.ndarray) -> None:
+    plain, refined, copy = shipped.seconds(crop, ["60", "60@60", "58@60"])
+    assert refined > 2 * copy == 2 * plain > 0
+    asked = shipped.further({"a": ["56"]}, {"a": ["48", "56", "64"]})
+    assert asked == {"a": ["52", "60"]}
+    assert "effort=0" in shipped.about_further() and "5 iterations" in shipped.about_further()
