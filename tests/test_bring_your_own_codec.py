@@ -79,6 +79,13 @@ def test_programs(here: Path) -> None:
     assert (here / "run-ours" / "report.html").is_file() and (here / "run-ours" / "0.5" / "decoder.zip").is_file()
 
 
+@needs("cwebp")
+def test_several_in_one_submission(here: Path) -> None:
+    follow("Several in one submission", here)
+    assert coded(here / "run-union") == {("webp", 66), ("avif,speed=9", 54), ("mine-too", 15)}
+    assert "avif,speed=9 + mine-too + webp" in (here / "run-union" / "leaderboard.csv").read_text()
+
+
 @pytest.mark.slow
 def test_networks(here: Path) -> None:
     import torch

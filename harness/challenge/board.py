@@ -12,6 +12,7 @@ from harness.challenge.archive import sha224
 from harness.challenge.pack import Packed
 from harness.challenge.profiles import Profile
 from harness.challenge.verify import DECODER, Verification
+from harness.codecs.union import PLUS
 from harness.errors import ClicError
 from harness.files import as_json, sha256, write_atomic
 from harness.images import load_rgb, pixels_sha256
@@ -146,18 +147,25 @@ def write_tables(folder: Path, lines: Sequence[Line]) -> None:
         write_atomic(folder / name, frame.to_csv(index=False, lineterminator="\n").encode())
 
 
-def recorded(line: Line) -> Mapping[str, Any]:
-    """What run.json says of a rate."""
+def counts_by_codec(chosen: pd.DataFrame) -> str:
+    """How many images each codec has: "avif 3, clic 12"."""
+    return ", ".join(f"{name} {count}" for name, count in chosen["codec"].value_counts().sort_index().items())
+
+
+def recorded(line: Line) -> dict[str, Any]:
+    """What run.json says of a rate; of a union, the codecs that have images there."""
     allocation, chosen = line.allocation, line.chosen
+    codecs = dict(sorted(set(zip(chosen["codec"], chosen["codec_sha256"], strict=True))))
     return {
         "team": line.entry.team,
         "date": line.entry.date,
-        "codec": {"name": chosen["codec"].iloc[0], "sha256": chosen["codec_sha256"].iloc[0]},
+        "codec": {"name": PLUS.join(codecs), **_hashes(codecs)},
         "inputs_sha256": line.entry.inputs_sha256,
         "findings": json.loads(line.entry.findings),
         "verification": line.measured,
         "selection": {
             "points": dict(zip(chosen["image"], chosen["point"], strict=True)),
+            "codecs": dict(zip(chosen["image"], chosen["codec"], strict=True)),
             "objective": allocation.objective,
             "budget": allocation.budget_bytes,
             "bytes": allocation.bytes,
@@ -165,6 +173,11 @@ def recorded(line: Line) -> Mapping[str, Any]:
             "bound": allocation.bound,
         },
     }
+
+
+def _hashes(codecs: Mapping[str, str]) -> dict[str, Any]:
+    """The hash of a codec, or those of several by name."""
+    return {"members": dict(codecs)} if len(codecs) > 1 else {"sha256": next(iter(codecs.values()))}
 
 
 def _row(line: Line) -> Mapping[str, Any]:

@@ -23,6 +23,7 @@ from harness.challenge.board import (
     SOURCE,
     Line,
     allocate,
+    counts_by_codec,
     entry_of,
     kept_lines,
     read_line,
@@ -34,8 +35,9 @@ from harness.challenge.pack import Packed, RateUnreachable, pack, set_pixels
 from harness.challenge.profiles import Profile, Target
 from harness.challenge.sandbox import require_linux
 from harness.challenge.verify import DECODER, VerifyOptions, verify
-from harness.codecs.protocol import Submittable
-from harness.codecs.registry import open_submittable
+from harness.codecs.protocol import Submittable, codec_sha256
+from harness.codecs.registry import open_members
+from harness.codecs.union import Union, union
 from harness.errors import ClicError
 from harness.files import as_json, sha256, write_atomic
 from harness.images import list_images
@@ -56,7 +58,7 @@ VERSIONED = ("clic-harness", "numpy", "pillow", "torch")
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be submitted: by which codec, under which rules, at which rates, and what is best.
+    """What is to be submitted: by which codec or union, under which rules, at which rates, and what is best.
 
     `team` defaults to the codec's name; `time_limit` is in seconds, for decoding one rate; `variant` is which of the
     team's decoders this is, from 1.
@@ -89,7 +91,8 @@ def submit(
     """
     require_linux()
     images = list_images(images_folder)
-    codec = open_submittable(request.codec)
+    members = open_members(request.codec)
+    codec = union(members.values())
     codec.decoder_files(
         request.profile.data_file, request.profile.payload
     )  # wrong ones are told before hours of coding
@@ -99,16 +102,19 @@ def submit(
     with open_store(out) as store, exclusive(out):
         with bar("read") as progress:
             originals = record_originals(images, store, rehash, progress)
-        plan = Plan(originals, describe(codec, request.codec))
-        with bar("sweep") as progress:
-            candidates = sweep(plan, store, LocalProcesses(workers), rehash, progress)
-        log(f"sweep: {len(candidates)} candidates of {len(images)} images by codec {codec.name}")
+        swept = []
+        for spec, member in members.items():
+            plan = Plan(originals, describe(member, spec))
+            swept.append(Swept(member, plan))
+            with bar("sweep" if len(members) == 1 else f"sweep {member.name}") as progress:
+                candidates = sweep(plan, store, LocalProcesses(workers), rehash, progress)
+            log(f"sweep: {len(candidates)} candidates of {len(images)} images by codec {member.name}")
         pixels = set_pixels(candidates)
         goal = Goal([Target(request.profile, rate, pixels).budget for rate in request.rates], request.objective)
-        candidates = sweep_further([Swept(codec, plan)], store, LocalProcesses(workers), goal)
+        candidates = sweep_further(swept, store, LocalProcesses(workers), goal)
         for name in RESULTS:  # of another run; they must not stand beside this one's files
             (out / name).unlink(missing_ok=True)
-        run = _Run(store, images_folder, request, codec, plan)
+        run = _Run(store, images_folder, request, codec, originals)
         lines: dict[Rate, Line] = {}
         unreachable: dict[Rate, str] = {}
         for rate in dict.fromkeys(request.rates):
@@ -119,6 +125,8 @@ def submit(
                 log(str(error))
         board = {**kept_lines(store, originals.id, request.profile, request.variant, leave=request.rates), **lines}
         rates = {str(rate): recorded(line) for rate, line in board.items()}
+        for rate in lines:
+            rates[str(rate)] |= {"codec": run.codec_record()}
         rates |= {str(rate): {"findings": [text]} for rate, text in unreachable.items()}
         write_atomic(out / "run.json", as_json({**run.description(), "rates": rates}).encode())
         write_tables(out, list(board.values()))
@@ -135,7 +143,7 @@ class _Run:
     images_folder: Path
     request: Request
     codec: Submittable
-    plan: Plan
+    originals: Originals
 
     def submit_rate(self, rate: Rate, candidates: pd.DataFrame) -> Line:
         """Pack, verify and record one rate. Raises RateUnreachable, and ClicError."""
@@ -148,6 +156,8 @@ class _Run:
             f"{selection.score:.5f} (at most {selection.bound:.5f} is possible)"
         )
         chosen = chosen_rows(candidates, selection)
+        if isinstance(self.codec, Union):
+            log(f"{rate}: images by codec: {counts_by_codec(chosen)}")
         entry = self._verified(rate, packed, chosen)
         log(f"{rate}: {DECODER} SHA-224 {entry.decoder_sha224}")
         if entry.accepted:
@@ -171,7 +181,7 @@ class _Run:
             "variant": request.variant,
             "rate": str(rate),
         }
-        allocation = allocate(self.store, self.plan.originals.id, packed, rate, chosen)
+        allocation = allocate(self.store, self.originals.id, packed, rate, chosen)
         data_sha224 = sha224(folder / request.profile.data_file)
         inputs = sha256(
             as_json(
@@ -200,18 +210,22 @@ class _Run:
         found = verify(folder, self.images_folder, request.profile, str(rate), how)
         return entry_of(found, allocation, chosen, inputs_sha256=inputs, data_sha224=data_sha224, **described)
 
+    def codec_record(self) -> dict[str, str]:
+        """What run.json says of the codec, at each rate too."""
+        return {"name": self.codec.name, "sha256": codec_sha256(self.codec)}
+
     def description(self) -> dict[str, Any]:
         """What run.json says of the run as a whole."""
-        request, codec, originals = self.request, self.plan.codec, self.plan.originals
+        request = self.request
         return {
             "date": f"{datetime.now(UTC):%Y-%m-%d}",
-            "team": request.team or codec.name,
+            "team": request.team or self.codec.name,
             "objective": request.objective,
             "profile": request.profile,
             "track": request.profile.on_track,
             "variant": request.variant,
-            "codec": {"name": codec.name, "sha256": codec.sha256, "config": json.loads(codec.config)},
-            "images": _images(originals),
+            "codec": {**self.codec_record(), "config": self.codec.config()},
+            "images": _images(self.originals),
             "versions": _versions(),
             "machine": f"{platform.system()} {platform.machine()}",
         }

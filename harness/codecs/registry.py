@@ -1,16 +1,17 @@
-"""Codecs opened by a text: `clic`, `clic,context=checkerboard`, `my_module:WebP,method=4`, `mine.toml`.
+"""Codecs opened by a text: `clic`, `clic,context=checkerboard`, `my_module:WebP,method=4`, `mine.toml`, `avif + clic`.
 
 An installed package names its codecs in the entry-point group `clic.codecs`; any other is named by module and
 attribute, found in the current folder, too. Either way it is a callable, such as a class, that takes its settings as
 texts by keyword, and the keywords of its signature are the settings that there are. A setting that is left out, or
 given its default, is not part of the codec's name, and the order of settings does not matter: a codec has one spelling.
-A path that ends in .toml is that of external commands (harness/codecs/command.py).
+A path that ends in .toml is that of external commands (harness/codecs/command.py). What stands between " + " is opened
+one by one, and makes a union of codecs that can be submitted (harness/codecs/union.py).
 """
 
 import importlib
 import inspect
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.codecs.contract import SUBMITTABLE, checked, reason
-from harness.codecs.protocol import Codec, Submittable
+from harness.codecs.protocol import Codec, Submittable, codec_sha256
+from harness.codecs.union import PLUS, union
 from harness.errors import ClicError
 
 GROUP = "clic.codecs"
@@ -63,11 +65,14 @@ def shown_name(name: str, settings: Mapping[str, str], defaults: Mapping[str, st
 def open_codec(spec: str | Mapping[str, Any]) -> Codec:
     """The codec that `NAME[,key=value...]` or `module:attribute[,key=value...]` names, or that a configuration is of.
 
-    Raises ClicError, one line, where there is none of that name, its code cannot be imported, a setting is unknown, or
-    the codec opened from a configuration is not that one any more.
+    Several with " + " between them are a union. Raises ClicError, one line, where there is none of that name, its code
+    cannot be imported, a setting is unknown, a union's codec brings no decoder, or the codec opened from a
+    configuration is not that one any more.
     """
     if not isinstance(spec, str):
         return _reopened(spec)
+    if len(several := parts(spec)) > 1:
+        return union(map(open_submittable, several))
     source, given = _parsed(spec)
     make = _load(source)
     settings = _settings(make)
@@ -84,17 +89,39 @@ def open_codec(spec: str | Mapping[str, Any]) -> Codec:
     return checked(made, spec, shown_name("", given, settings))
 
 
-def open_submittable(spec: str) -> Submittable:
+def open_submittable(spec: str | Mapping[str, Any]) -> Submittable:
     """The codec that `spec` names, if it brings a decoder. Raises ClicError as `open_codec`, and where it does not."""
     codec = open_codec(spec)
     if not isinstance(codec, Submittable):
         missing = ", ".join(name for name in SUBMITTABLE if not hasattr(codec, name))
-        raise ClicError(f"codec {spec!r} cannot be submitted: it has no {missing}; see docs/bring-your-own-codec.md")
+        shown = spec if isinstance(spec, str) else codec.name
+        raise ClicError(f"codec {shown!r} cannot be submitted: it has no {missing}; see docs/bring-your-own-codec.md")
     return codec
+
+
+def open_members(spec: str) -> dict[str, Submittable]:
+    """The codecs of a union, or the one that `spec` names, by what opens each: in the order of names, each once.
+
+    Raises ClicError as `open_submittable`.
+    """
+    found = {codec_sha256(codec := open_submittable(part)): (part, codec) for part in parts(spec)}
+    return dict(sorted(found.values(), key=lambda member: member[1].name))
+
+
+def parts(spec: str) -> list[str]:
+    """What opens each codec of a union, or the one codec that `spec` names."""
+    return [part.strip() for part in spec.split(PLUS)]
+
+
+def union_spec(specs: Iterable[str]) -> str:
+    """What opens the union of what each of these opens."""
+    return PLUS.join(specs)
 
 
 def canonical(spec: str) -> str:
     """The one spelling of what opens a codec: settings in order, without defaults. Raises ClicError as `open_codec`."""
+    if len(several := parts(spec)) > 1:
+        return union_spec(sorted({canonical(part) for part in several}))
     source, given = _parsed(spec)
     return shown_name(source, given, _settings(_load(source))) if given else source
 
@@ -164,6 +191,8 @@ def _reopened(config: Mapping[str, Any]) -> Codec:
         from harness.codecs.command import reopen_command
 
         codec = checked(reopen_command(spec), str(spec.get("name")))
+    elif isinstance(spec, list):
+        codec = union(open_submittable(member["config"]) for member in spec)
     elif isinstance(spec, str):
         codec = open_codec(spec)
     else:

@@ -8,16 +8,16 @@ HELP = "code every image at every operating point; writes DIR/candidates.csv"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Images, the run's folder, and the codec."""
+    """Images, the run's folder, and the codecs."""
     shared.add_images_and_out(parser)
-    shared.add_codec(parser)
+    shared.add_codecs(parser, "one after the other, into the same table")
     shared.add_workers(parser)
     shared.add_rehash(parser)
 
 
 def run(options: Namespace) -> int:
     """Sweep, and print where the table is."""
-    from harness.codecs.registry import open_codec
+    from harness.codecs.registry import open_codec, parts, union_spec
     from harness.images import list_images, look_at
     from harness.progress import bar, log
     from harness.store import open_store
@@ -29,11 +29,12 @@ def run(options: Namespace) -> int:
     images = list_images(options.images)
     if remark := look_at(options.images, options.out):
         log(remark)
-    codec = describe(open_codec(options.codec), options.codec)
+    codecs = [describe(open_codec(spec), spec) for spec in parts(union_spec(options.codec or [shared.CODEC]))]
     with open_store(options.out) as store:
         with bar("read") as progress:
-            plan = Plan(record_originals(images, store, options.rehash, progress), codec)
-        with bar("sweep") as progress:
-            sweep(plan, store, LocalProcesses(options.workers), options.rehash, progress)
+            originals = record_originals(images, store, options.rehash, progress)
+        for codec in codecs:
+            with bar(f"sweep {codec.name}" if len(codecs) > 1 else "sweep") as progress:
+                sweep(Plan(originals, codec), store, LocalProcesses(options.workers), options.rehash, progress)
     print(options.out / "candidates.csv")
     return 0

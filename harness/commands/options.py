@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from harness.challenge.profiles import Profile
 
+CODEC = "clic"  # where none is named
+
 
 def add_images_and_out(parser: ArgumentParser) -> None:
     """A folder of photographs, and the folder of the run."""
@@ -53,13 +55,25 @@ def read_rules(options: Namespace) -> "tuple[Profile, int]":
     return profile, variant
 
 
-def add_codec(parser: ArgumentParser) -> None:
-    """The codec that codes."""
+def add_codecs(parser: ArgumentParser, several: str) -> None:
+    """The codecs that code, a list or None; `several` says what more than one do."""
     parser.add_argument(
         "--codec",
         metavar="NAME",
-        default="clic",
-        help="one of 'clic codecs', or module:attribute; settings follow as ,key=value; default: clic",
+        action="append",
+        help="one of 'clic codecs', module:attribute, or a .toml file; settings follow as ,key=value; may be given "
+        f"again: {several}; default: {CODEC}",
+    )
+
+
+def add_whose(parser: ArgumentParser, default: str) -> None:
+    """The codecs whose candidates are meant, a list."""
+    parser.add_argument(
+        "--codec",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help=f"whose candidates; may be given again, for those of several; default: {default}",
     )
 
 

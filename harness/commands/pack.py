@@ -10,7 +10,7 @@ HELP = "select and write decoder.zip and data file to DIR/RATE"
 def add_arguments(parser: ArgumentParser) -> None:
     """The candidates, the rate, and the rules."""
     shared.add_candidates(parser, "folder of a run, or a candidates.csv beside its streams")
-    parser.add_argument("--codec", metavar="NAME", help="whose candidates; default: the only codec that there is")
+    shared.add_whose(parser, "the only codec that there is")
     parser.add_argument("--rate", metavar="BPP", required=True, help="bits per pixel of the whole set")
     parser.add_argument("--out", metavar="DIR", type=shared.folder, required=True)
     shared.add_profile(parser)
@@ -28,7 +28,7 @@ def run(options: Namespace) -> int:
     from harness.progress import log
     from harness.rates import Rate
     from harness.store import COLUMNS
-    from harness.sweep.table import find_codec, read_candidates
+    from harness.sweep.table import find_codecs, read_candidates
 
     path, rate = options.candidates, Rate.parse(options.rate)
     table = read_candidates(path)
@@ -36,7 +36,7 @@ def run(options: Namespace) -> int:
     if missing or table.empty:
         lacking = f"no column {', '.join(missing)}" if missing else "no rows"
         raise ClicError(f"{path}: {lacking}; give a candidates.csv as 'clic encode' writes it, or the folder of a run")
-    candidates, spec = find_codec(table, path, options.codec)
+    candidates, spec = find_codecs(table, path, options.codec)
     profile, _ = shared.read_rules(options)
     target = Target(profile, rate, set_pixels(candidates))
     run_folder = path if path.is_dir() else path.parent

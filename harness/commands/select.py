@@ -14,7 +14,7 @@ HELP = "choose one operating point per image, best within a budget"
 def add_arguments(parser: ArgumentParser) -> None:
     """The table of candidates, the budget, what is best, and what else must be kept to."""
     shared.add_candidates(parser, "folder of a run, or a .csv or .parquet file")
-    parser.add_argument("--codec", metavar="NAME", help="whose candidates; default: those of all codecs that there are")
+    shared.add_whose(parser, "those of all codecs that there are")
     budget = parser.add_mutually_exclusive_group(required=True)
     budget.add_argument("--budget", metavar="BYTES", type=int)
     budget.add_argument(
@@ -46,7 +46,7 @@ def run(options: Namespace) -> int:
     from harness.scores.objectives import objective
     from harness.selection.exact import Constraints, select_sets, select_within
     from harness.selection.table import IMAGE_SET, SECONDS, read_table
-    from harness.sweep.table import find_codec, read_run
+    from harness.sweep.table import find_codecs, read_run
 
     goal = objective(options.objective)
     if options.candidates.is_dir():
@@ -54,7 +54,7 @@ def run(options: Namespace) -> int:
     else:
         candidates = read_table(options.candidates, goal, [IMAGE_SET, SECONDS])
     if options.codec:
-        candidates, _ = find_codec(candidates, options.candidates, options.codec)
+        candidates, _ = find_codecs(candidates, options.candidates, options.codec)
     limits = Constraints(
         margin=options.margin,
         cap=options.cap,

@@ -20,7 +20,7 @@ def add_run_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--rates", metavar="BPP[,BPP...]", type=shared.comma_list, help="bits per pixel; default: the profile's"
     )
-    shared.add_codec(parser)
+    shared.add_codecs(parser, "one submission with each image by whichever does best")
     parser.add_argument("--team", metavar="NAME", help="name on the leaderboard; default: the codec's")
     shared.add_objective(parser)
     shared.add_workers(parser)
@@ -32,6 +32,7 @@ def run(options: Namespace) -> int:
     """Submit, then write the report by the command of that name; 1 where a rate would be rejected."""
     from harness.challenge.submit import Request, submit
     from harness.cli import run_command
+    from harness.codecs.registry import union_spec
     from harness.images import look_at
     from harness.progress import counted, log
     from harness.rates import Rate
@@ -40,7 +41,8 @@ def run(options: Namespace) -> int:
     rates = [Rate.parse(rate) for rate in options.rates] if options.rates else profile.rates
     if remark := look_at(options.images, options.out):
         log(remark)
-    request = Request(options.codec, profile, rates, options.objective, options.team, options.time_limit, variant)
+    codec = union_spec(options.codec or [shared.CODEC])
+    request = Request(codec, profile, rates, options.objective, options.team, options.time_limit, variant)
     result = submit(options.images, options.out, request, options.workers, options.rehash)
     if (options.out / "leaderboard.csv").exists():
         run_command(["report", str(options.out), "--images", str(options.images)])

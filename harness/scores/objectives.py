@@ -75,6 +75,10 @@ class Objective:
         # a sum of shares may come out an ulp above the largest value
         return self.shown(min(max(mean, self.lowest), self.highest))
 
+    def rank(self, score: float) -> float:
+        """A number that is larger for a better score of a set, from the score as shown."""
+        return score if (self.shown(1.0) > self.shown(0.0)) == self.higher_is_better else -score
+
     def faults(self, scores: Columns) -> dict[str, np.ndarray]:
         """What is wrong with which rows, as a sentence and a mask bool (rows,)."""
         values = np.asarray(scores[self.column], np.float64)
@@ -113,6 +117,10 @@ class WeightedSum:
     def score(self, gain: float) -> float:
         """The set's score: the sum itself."""
         return float(gain)
+
+    def rank(self, score: float) -> float:
+        """The score itself: a sum is larger where it is better."""
+        return score
 
     def faults(self, scores: Columns) -> dict[str, np.ndarray]:
         """What is wrong with which rows; see Objective.faults."""

@@ -1,9 +1,12 @@
 """Tables of candidates: written for people, and read back from a table or from the store of a run."""
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from harness.codecs.registry import parts, union_spec
 from harness.errors import ClicError
 from harness.files import write_atomic
 from harness.records import CodecConfig, Sweep
@@ -28,7 +31,7 @@ def read_candidates(path: Path) -> pd.DataFrame:
 
 
 def read_run(folder: Path) -> pd.DataFrame:
-    """The candidates of the set that was swept last in a run's folder; points are numbers if all of them are.
+    """The candidates of the set that was swept last in a run's folder; points are numbers if all of them are whole.
 
     Raises ClicError for a folder where nothing was coded.
     """
@@ -38,32 +41,34 @@ def read_run(folder: Path) -> pd.DataFrame:
             raise ClicError(f"{folder}: nothing was coded here; run 'clic encode' first")
         digests = {codec.name: codec.sha256 for codec in _swept(store, runs[-1].image_set)}
         table = store.candidates(runs[-1].image_set, list(digests.values()))
-    try:
-        return table.assign(point=pd.to_numeric(table["point"]))
-    except ValueError:
-        return table
+    whole = all(re.fullmatch(r"0|-?[1-9]\d{0,17}", point) for point in table["point"].unique())
+    return table.assign(point=table["point"].astype("int64")) if whole else table
 
 
-def find_codec(table: pd.DataFrame, path: Path, wanted: str | None) -> tuple[pd.DataFrame, str]:
-    """The rows of one codec of a table from `path`, and what opens it.
+def find_codecs(table: pd.DataFrame, path: Path, wanted: Sequence[str]) -> tuple[pd.DataFrame, str]:
+    """The rows of one or several codecs of a table from `path`, and what opens the codec or their union.
 
-    `wanted` is its name, or what opened it; it may be left out where there is only one. Raises ClicError where it has
-    to be named, or is not there.
+    Each is named as it is called, or by what opened it; none need be where there is only one. Raises ClicError where
+    one has to be named, or is not there.
     """
+    wanted = parts(union_spec(wanted)) if wanted else []
     if "codec" not in table:
-        return table, wanted or ""
+        return table, union_spec(wanted)
     opened_by = _specs(path if path.is_dir() else path.parent)
     digests = table.get("codec_sha256", table["codec"])
     codecs = {digest: (name, opened_by.get(digest, name)) for digest, name in zip(digests, table["codec"], strict=True)}
-    found = [digest for digest, known in codecs.items() if wanted is None or wanted in known]
     names = ", ".join(dict.fromkeys(name for name, _ in codecs.values())) or "none"
-    if wanted is None and len(codecs) > 1:
-        raise ClicError(f"{path}: candidates of several codecs; name one of them with --codec: {names}")
-    if not found:
-        if len(codecs) == 1 and not opened_by:  # a table alone cannot say what opens its codec
-            return table, wanted or ""
-        raise ClicError(f"{path}: no candidates of codec {wanted!r}; there are those of {names}")
-    return table[digests == found[-1]].reset_index(drop=True), codecs[found[-1]][1]
+    if not wanted and len(codecs) > 1:
+        raise ClicError(f"{path}: candidates of several codecs; name one or more of them with --codec: {names}")
+    found = {}
+    for name in wanted or [next(iter(codecs.values()))[0]]:
+        called = [digest for digest, known in codecs.items() if name in known]
+        if not called and len(codecs) == 1 and not opened_by:  # a table alone cannot say what opens its codec
+            return table, name
+        if not called:
+            raise ClicError(f"{path}: no candidates of codec {name!r}; there are those of {names}")
+        found[called[-1]] = codecs[called[-1]][1]
+    return table[digests.isin(found)].reset_index(drop=True), union_spec(found.values())
 
 
 def _specs(folder: Path) -> dict[str, str]:
