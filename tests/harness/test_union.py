@@ -33,7 +33,7 @@ from harness.selection.exact import chosen_rows, select
 from harness.sweep.table import read_run
 from submission.codec import LearnedCodec
 
-PROFILE = load_profile("clic2021")
+PROFILE = load_profile("clic2027")
 RATES = ("0.25", "0.5")
 Clic = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -288,7 +288,7 @@ def test_the_whole_way(photographs: Path, tmp_path: Path, capsys: pytest.Capture
     for source in (one, one / "candidates.csv"):
         arguments = ["pack", str(source), "--rate", RATES[0], "--out", str(tmp_path / "packed")]
         assert main([*arguments, "--codec", "webp", "--codec", "avif,speed=9", "--codec", TOY]) == 0
-    assert (tmp_path / "packed" / RATES[0] / "images.zip").read_bytes() == sent(one)[f"{RATES[0]}/images.zip"]
+    assert (tmp_path / "packed" / RATES[0] / PROFILE.data_file).read_bytes() == sent(one)[f"{RATES[0]}/{PROFILE.data_file}"]
     capsys.readouterr()
     assert main(["select", str(one), "--budget", "9000", "--json", "--codec", "webp", "--codec", "toy"]) == 0
     assert set(json.loads(capsys.readouterr().out)["codecs"].values()) <= {"webp", "toy"}
