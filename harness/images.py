@@ -1,5 +1,6 @@
 """A folder of photographs, read as the challenge's server reads it."""
 
+import io
 import re
 import warnings
 from collections.abc import Iterator
@@ -37,13 +38,13 @@ class SourceImage:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[Image.Image]:
+def _reading(path: Path, content: bytes | None = None) -> Iterator[Image.Image]:
     """Open an image; whatever Pillow raises on it becomes a ClicError, and its warnings stay inside."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
+            with Image.open(path if content is None else io.BytesIO(content)) as image:
                 yield image
     except ClicError:
         raise
@@ -187,9 +188,12 @@ def list_images(folder: Path) -> list[SourceImage]:
     return list(images.values())
 
 
-def load_rgb(path: Path) -> np.ndarray:
-    """The image as uint8 (H, W, 3), by Pillow's convert("RGB") as the server does. Raises ClicError."""
-    with _reading(path) as image:
+def load_rgb(path: Path, content: bytes | None = None) -> np.ndarray:
+    """The image as uint8 (H, W, 3), by Pillow's convert("RGB") as the server does. Raises ClicError.
+
+    Where its file's `content` is given, `path` is not read and only names it.
+    """
+    with _reading(path, content) as image:
         return np.asarray(image.convert("RGB"))
 
 

@@ -157,6 +157,12 @@ class Store:
             self._database.executemany("INSERT INTO claim VALUES (?, ?, ?, ?)", [(*key, holder.name) for key in mine])
         return mine
 
+    def release(self, keys: Iterable[Key]) -> None:
+        """Give back this process's claims on the keys."""
+        mine = [(*key, self._writer().name) for key in keys]
+        with self._transaction():
+            self._database.executemany(f"DELETE FROM claim WHERE {_KEY} AND holder = ?", mine)
+
     def add(self, candidate: Candidate, stream: bytes) -> None:
         """Keep a candidate and its stream; the claim on it ends, and what failed there before is forgotten."""
         holder = self._writer()

@@ -1,6 +1,7 @@
 """What tests of all rooms share: photographs that need no download, and how to wait for processes."""
 
 import os
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from PIL import Image
 
 from harness.codecs.registry import open_codec
 from harness.images import list_images
-from harness.store import open_store
+from harness.store import DATABASE, open_store
 from harness.sweep.local import LocalProcesses
 from harness.sweep.originals import record_originals
 from harness.sweep.plan import Plan, describe
@@ -68,3 +69,29 @@ def group_is_gone(process: subprocess.Popen[str]) -> bool:
     except ProcessLookupError:
         return True
     return False
+
+
+def without_time(path: Path) -> pd.DataFrame:
+    """A table of candidates as text, but for what differs from run to run."""
+    return pd.read_csv(path, dtype=str, keep_default_na=False).drop(columns="encode_seconds")
+
+
+def count(out: Path, table: str = "candidate") -> int:
+    """How many rows are committed."""
+    if not (out / DATABASE).exists():
+        return 0
+    database = sqlite3.connect(out / DATABASE)
+    try:
+        return int(database.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+    except sqlite3.OperationalError:  # it is being made
+        return 0
+    finally:
+        database.close()
+
+
+def left_over(out: Path) -> list[Path]:
+    """What a run leaves beside the database, its tables and the streams of its rows."""
+    known = {DATABASE, "candidates.csv"}
+    if (out / "candidates.csv").exists():
+        known |= {f"{digest}.bin" for digest in pd.read_csv(out / "candidates.csv")["stream_sha256"]}
+    return [path for path in out.rglob("*") if path.is_file() and path.name not in known]

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.bench.alone import alone, peak_memory_bytes
+from harness.bench.alone import alone
+from harness.memory import peak_bytes
 from harness.selection.exact import select
 
 SIZES = (41, 2_000, 20_000, 1_000_000)
@@ -28,7 +29,7 @@ class SelectSpeed:
     score: float
     gap: float
     unused_bytes: int
-    peak_memory_bytes: int | None
+    peak_memory_bytes: int
 
 
 def synthetic(images: int, points: int = POINTS, seed: int = 0) -> tuple[dict[str, np.ndarray], int]:
@@ -71,5 +72,5 @@ def _measure(images: int) -> SelectSpeed:
         result.score,
         result.bound - result.score,
         budget - result.bytes,
-        peak_memory_bytes(),
+        peak_bytes(),
     )

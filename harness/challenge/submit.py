@@ -47,6 +47,7 @@ from harness.rates import Rate
 from harness.records import Entry
 from harness.selection.exact import chosen_rows
 from harness.store import Store, open_store
+from harness.sweep.executor import Executor
 from harness.sweep.further import Goal, Swept, sweep_further
 from harness.sweep.local import LocalProcesses
 from harness.sweep.originals import Originals, record_originals
@@ -82,7 +83,7 @@ class Submission:
 
 
 def submit(
-    images_folder: Path, out: Path, request: Request, workers: int | None = None, rehash: bool = False
+    images_folder: Path, out: Path, request: Request, executor: Executor | None = None, rehash: bool = False
 ) -> Submission:
     """Sweep, select, pack, verify and score; docs/architecture.md lists the files in `out`.
 
@@ -90,6 +91,7 @@ def submit(
     decoder whose pixels are not those that its encoder announced.
     """
     require_linux()
+    executor = executor or LocalProcesses()
     images = list_images(images_folder)
     members = open_members(request.codec)
     codec = union(members.values())
@@ -107,11 +109,11 @@ def submit(
             plan = Plan(originals, describe(member, spec))
             swept.append(Swept(member, plan))
             with bar("sweep" if len(members) == 1 else f"sweep {member.name}") as progress:
-                candidates = sweep(plan, store, LocalProcesses(workers), rehash, progress)
+                candidates = sweep(plan, store, executor, rehash, progress)
             log(f"sweep: {len(candidates)} candidates of {len(images)} images by codec {member.name}")
         pixels = set_pixels(candidates)
         goal = Goal([Target(request.profile, rate, pixels).budget for rate in request.rates], request.objective)
-        candidates = sweep_further(swept, store, LocalProcesses(workers), goal)
+        candidates = sweep_further(swept, store, executor, goal)
         for name in RESULTS:  # of another run; they must not stand beside this one's files
             (out / name).unlink(missing_ok=True)
         run = _Run(store, images_folder, request, codec, originals)

@@ -111,7 +111,7 @@ def _select(options: Namespace) -> int:
                 f"{row.score:.6f}",
                 f"{row.gap:.1e}" if row.gap else "0, proven",
                 f"{row.unused_bytes}",
-                f"{row.peak_memory_bytes / 1e6:,.0f}" if row.peak_memory_bytes else "",
+                f"{row.peak_memory_bytes / 1e6:,.0f}",
             )
             for row in results
         ],

@@ -11,7 +11,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Images, the run's folder, and the codecs."""
     shared.add_images_and_out(parser)
     shared.add_codecs(parser, "one after the other, into the same table")
-    shared.add_workers(parser)
+    shared.add_executor(parser)
     shared.add_rehash(parser)
 
 
@@ -21,11 +21,11 @@ def run(options: Namespace) -> int:
     from harness.images import list_images, look_at
     from harness.progress import bar, log
     from harness.store import open_store
-    from harness.sweep.local import LocalProcesses
     from harness.sweep.originals import record_originals
     from harness.sweep.plan import Plan, describe
     from harness.sweep.run import sweep
 
+    executor = shared.executor(options)
     images = list_images(options.images)
     if remark := look_at(options.images, options.out):
         log(remark)
@@ -35,6 +35,6 @@ def run(options: Namespace) -> int:
             originals = record_originals(images, store, options.rehash, progress)
         for codec in codecs:
             with bar(f"sweep {codec.name}" if len(codecs) > 1 else "sweep") as progress:
-                sweep(Plan(originals, codec), store, LocalProcesses(options.workers), options.rehash, progress)
+                sweep(Plan(originals, codec), store, executor, options.rehash, progress)
     print(options.out / "candidates.csv")
     return 0

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from harness.challenge.profiles import Profile
+    from harness.sweep.executor import Executor
 
 CODEC = "clic"  # where none is named
 
@@ -104,9 +105,41 @@ def add_objective(parser: ArgumentParser) -> None:
     )
 
 
-def add_workers(parser: ArgumentParser) -> None:
-    """How many processes work."""
-    parser.add_argument("--workers", metavar="N", type=positive_int, help="processes; default: one a core")
+def add_executor(parser: ArgumentParser) -> None:
+    """Where the work is done."""
+    parser.add_argument(
+        "--workers",
+        metavar="N",
+        type=positive_int,
+        help="processes; default: one a core, or as many as memory permits by what the first took",
+    )
+    parser.add_argument(
+        "--task-limit",
+        metavar="SECONDS",
+        type=positive_float,
+        help="for coding one image at one point, after which its process is ended; default: an hour",
+    )
+    parser.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        help="code on the workers of the Dask scheduler at ADDRESS (tcp://HOST:PORT), which need no disk of this "
+        "machine; 'local' is a cluster of this machine's cores; needs the extra dask",
+    )
+
+
+def executor(options: Namespace) -> "Executor":
+    """What `add_executor` gave. Raises ClicError where two of its options contradict each other."""
+    from harness.errors import ClicError
+    from harness.sweep.dask import DaskCluster
+    from harness.sweep.local import RESULT_SECONDS, LocalProcesses
+
+    if not options.cluster:
+        return LocalProcesses(options.workers, options.task_limit or RESULT_SECONDS)
+    if options.workers or options.task_limit:
+        raise ClicError(
+            "--workers and --task-limit are for processes of this machine, --cluster has workers of its own"
+        )
+    return DaskCluster(options.cluster)
 
 
 def add_time_limit(parser: ArgumentParser) -> None:

@@ -23,7 +23,7 @@ def add_run_arguments(parser: ArgumentParser) -> None:
     shared.add_codecs(parser, "one submission with each image by whichever does best")
     parser.add_argument("--team", metavar="NAME", help="name on the leaderboard; default: the codec's")
     shared.add_objective(parser)
-    shared.add_workers(parser)
+    shared.add_executor(parser)
     shared.add_time_limit(parser)
     shared.add_rehash(parser)
 
@@ -43,7 +43,7 @@ def run(options: Namespace) -> int:
         log(remark)
     codec = union_spec(options.codec or [shared.CODEC])
     request = Request(codec, profile, rates, options.objective, options.team, options.time_limit, variant)
-    result = submit(options.images, options.out, request, options.workers, options.rehash)
+    result = submit(options.images, options.out, request, shared.executor(options), options.rehash)
     if (options.out / "leaderboard.csv").exists():
         run_command(["report", str(options.out), "--images", str(options.images)])
     for rate, findings in result.rejected.items():

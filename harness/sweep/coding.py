@@ -90,9 +90,10 @@ def _opened(spec: str, digest: str) -> Codec:
 def _pixels(task: Task) -> np.ndarray:
     """The image's pixels. Raises ClicError where its file is not the one that was planned."""
     path = Path(task.path)
-    if sha256(path.read_bytes()) != task.image:
+    content = path.read_bytes() if task.content is None else task.content
+    if sha256(content) != task.image:
         raise ClicError(f"{path}: changed while the run was going on; run again with --rehash")
-    return load_rgb(path)
+    return load_rgb(path, content)
 
 
 def _reason(error: Exception) -> str:

@@ -19,7 +19,7 @@ from harness.progress import bar, counted, log
 from harness.records import Failure
 from harness.selection.exact import chosen_rows, select
 from harness.store import Store
-from harness.sweep.local import Executor
+from harness.sweep.executor import Executor
 from harness.sweep.plan import Plan
 from harness.sweep.run import code_missing, export_failures
 from harness.sweep.table import export_candidates

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from harness.codecs.protocol import Codec, codec_sha256
 from harness.codecs.registry import canonical
@@ -15,7 +16,8 @@ from harness.sweep.originals import Originals
 class Task:
     """One image, one codec, and the points that are to be coded: what one process does at a stretch.
 
-    `image` and `codec` are hashes, `path` and `spec` what is read and opened for them; `name` is for people.
+    `image` and `codec` are hashes, `path` and `spec` what is read and opened for them; `name` is for people. `content`
+    are the bytes of the file, where the task goes to a machine that does not see it.
     """
 
     image: str
@@ -25,6 +27,11 @@ class Task:
     spec: str
     name: str
     pixels: int
+    content: bytes | None = None
+
+    def carried(self) -> "Task":
+        """The task with its image's bytes in it. Raises OSError."""
+        return replace(self, content=Path(self.path).read_bytes())
 
     @property
     def keys(self) -> list[Key]:

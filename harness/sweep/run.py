@@ -17,8 +17,8 @@ from harness.files import write_atomic
 from harness.progress import Progress, counted, log
 from harness.records import Failure, Key, Sweep
 from harness.store import Store
-from harness.sweep.coding import code
-from harness.sweep.local import Executor
+from harness.sweep.coding import code, failure
+from harness.sweep.executor import Executor, Lost
 from harness.sweep.plan import Plan, Task
 from harness.sweep.table import export_candidates
 
@@ -52,9 +52,13 @@ def sweep(
 
 
 def code_missing(plan: Plan, store: Store, executor: Executor, progress: Progress | None) -> list[Failure]:
-    """Code until nothing of the plan is missing but what failed, which is returned."""
+    """Code until nothing of the plan is missing but what failed, which is returned.
+
+    A task that was lost is tried once more, after the others.
+    """
     failures: list[Failure] = []
     failed: set[Key] = set()
+    lost: set[str] = set()  # images
     tasks = plan.tasks(store)
     missing = sum(len(task.points) for task in tasks)
     if tasks and missing < len(plan.keys):
@@ -64,6 +68,13 @@ def code_missing(plan: Plan, store: Store, executor: Executor, progress: Progres
         claimed: list[Task] = []
         with closing(executor.run(code, _claims(store, tasks, claimed))) as results:
             for task, result in results:
+                if isinstance(result, Lost):
+                    if result.again and task.image not in lost:
+                        lost.add(task.image)
+                        store.release(task.keys)
+                        log(f"sweep: {task.name}: {result.reason}; it is tried once more")
+                        continue
+                    result = failure(task, "", result.reason)
                 if isinstance(result, Failure):
                     store.fail(result)
                     failures.append(result)

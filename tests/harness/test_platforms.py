@@ -10,7 +10,7 @@ from helpers import TESTS, TOY
 WITHOUT_LINUX = """
 import os, sys
 import concurrent.futures.process, multiprocessing.connection, subprocess  # other people's code knows its own system
-import filelock, numpy, pandas, PIL.Image, rich.progress, scipy.interpolate, torch
+import filelock, numpy, pandas, pebble, PIL.Image, psutil, rich.progress, scipy.interpolate, torch
 for name in ("fcntl", "resource", "pwd", "grp", "termios"):
     sys.modules[name] = None
 for name in ("sched_getaffinity", "sched_setaffinity", "mkfifo", "posix_fallocate"):

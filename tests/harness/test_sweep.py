@@ -4,7 +4,6 @@ import os
 import random
 import shutil
 import signal
-import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import TOY, group_is_gone, marked, photograph, swept, wait_until
+from helpers import TOY, count, group_is_gone, left_over, marked, photograph, swept, wait_until, without_time
 from PIL import Image
 from toy_codec import ToyCodec
 
@@ -25,7 +24,7 @@ from harness.files import sha256
 from harness.images import list_images, load_rgb, pixels_sha256
 from harness.records import Candidate, Failure
 from harness.scores.msssim import Reference
-from harness.store import COLUMNS, DATABASE, open_store
+from harness.store import COLUMNS, open_store
 from harness.streams import stream_path
 from harness.sweep.coding import code
 from harness.sweep.originals import record_originals
@@ -46,10 +45,6 @@ def coded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[
         return lines
 
     return since
-
-
-def without_time(path: Path) -> pd.DataFrame:
-    return pd.read_csv(path, dtype=str, keep_default_na=False).drop(columns="encode_seconds")
 
 
 def test_rows_describe_streams_and_their_pixels(photographs: Path, tmp_path: Path) -> None:
@@ -204,27 +199,6 @@ def test_unreadable_image_is_a_failure(photographs: Path, tmp_path: Path) -> Non
     (photographs / "city 7.png").write_bytes(content[: len(content) // 2])
     with pytest.raises(ClicError, match=r"1 failure .*city 7 : .*not a readable image"):
         swept(photographs, TOY, tmp_path / "out")
-
-
-def count(out: Path, table: str = "candidate") -> int:
-    """How many rows are committed."""
-    if not (out / DATABASE).exists():
-        return 0
-    database = sqlite3.connect(out / DATABASE)
-    try:
-        return int(database.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
-    except sqlite3.OperationalError:  # it is being made
-        return 0
-    finally:
-        database.close()
-
-
-def left_over(out: Path) -> list[Path]:
-    """What a run leaves beside the database, its tables and the streams of its rows."""
-    known = {DATABASE, "candidates.csv"}
-    if (out / "candidates.csv").exists():
-        known |= {f"{digest}.bin" for digest in pd.read_csv(out / "candidates.csv")["stream_sha256"]}
-    return [path for path in out.rglob("*") if path.is_file() and path.name not in known]
 
 
 def killed_sweep(start: Callable[..., subprocess.Popen[str]], photographs: Path, out: Path, rows: int) -> None:

@@ -288,7 +288,9 @@ def test_the_whole_way(photographs: Path, tmp_path: Path, capsys: pytest.Capture
     for source in (one, one / "candidates.csv"):
         arguments = ["pack", str(source), "--rate", RATES[0], "--out", str(tmp_path / "packed")]
         assert main([*arguments, "--codec", "webp", "--codec", "avif,speed=9", "--codec", TOY]) == 0
-    assert (tmp_path / "packed" / RATES[0] / PROFILE.data_file).read_bytes() == sent(one)[f"{RATES[0]}/{PROFILE.data_file}"]
+    assert (tmp_path / "packed" / RATES[0] / PROFILE.data_file).read_bytes() == sent(one)[
+        f"{RATES[0]}/{PROFILE.data_file}"
+    ]
     capsys.readouterr()
     assert main(["select", str(one), "--budget", "9000", "--json", "--codec", "webp", "--codec", "toy"]) == 0
     assert set(json.loads(capsys.readouterr().out)["codecs"].values()) <= {"webp", "toy"}

@@ -1,0 +1,183 @@
+"""The tasks of a sweep on the workers of a Dask cluster, which share no disk with this machine.
+
+A task carries its image's bytes there, its results come back with their streams when all of it is done. Dask gives the
+tasks of a lost worker to another one; a task that several workers died of is lost. Messages are pickles: a cluster is
+for networks whose machines trust each other.
+"""
+
+import logging
+import warnings
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, version
+from itertools import islice
+from pathlib import Path
+from platform import python_version_tuple
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import ClicError
+from harness.progress import counted, log
+from harness.sweep.executor import Lost, R, T
+from harness.sweep.local import usable_cores
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+PACKAGES = ("clic-harness", "numpy", "pillow", "torch", "dask", "distributed")  # whose versions are to be the same
+CONNECT_SECONDS = 5.0
+WATCH_SECONDS = 5.0  # between looks at a cluster that says nothing
+LOCAL = "local"
+
+
+@dataclass(frozen=True)
+class DaskCluster:
+    """The cluster whose scheduler is at `address`, as tcp://host:8786, or one of this machine's cores for "local"."""
+
+    address: str
+
+    def run(self, work: Callable[[T], Iterator[R]], tasks: Iterable[T]) -> Generator[tuple[T, R | Lost], None, None]:
+        """Results with their tasks, those of a task together when it is done.
+
+        Raises ClicError where there is no scheduler, it goes away, or a worker has other versions than this process.
+        """
+        from distributed import wait
+
+        waiting, running = iter(tasks), dict["Future", T]()
+        with _connected(self.address) as client:
+            _compare(client)
+            ours, is_told = versions(), False
+            while True:
+                for task in islice(waiting, max(0, _places(client) - len(running))):
+                    try:
+                        sent = task.carried()
+                    except OSError as error:
+                        yield task, Lost(f"its file cannot be read ({error.strerror})")
+                        continue
+                    running[_submit(client, work, sent, ours)] = task
+                if not running:
+                    return
+                try:
+                    done = wait(list(running), WATCH_SECONDS, "FIRST_COMPLETED").done
+                except TimeoutError:
+                    if not _places(client) and not is_told:
+                        log(f"sweep: the cluster at {self.address} has no workers now; waiting for one")
+                        is_told = True
+                    continue
+                for future in done:
+                    task = running.pop(future)
+                    for result in self._results(future):
+                        yield task, result
+
+    def _results(self, future: "Future") -> Iterable[Any]:
+        """What a task came to."""
+        from distributed import KilledWorker
+
+        if future.cancelled():
+            raise ClicError(f"the scheduler at {self.address} is gone; start it and run the same command again")
+        error = future.exception()
+        if isinstance(error, KilledWorker):
+            return [
+                Lost(f"{error.allowed_failures + 1} workers died of it, the last of them {error.last_worker.address}")
+            ]
+        if isinstance(error, ClicError):  # what the work itself fails of, it gives as a result
+            raise error
+        if error is not None:
+            return [Lost(f"{type(error).__name__}: {error}")]
+        return list(future.result())
+
+
+def versions() -> dict[str, str]:
+    """What decides the results of this process: versions, and the hash of the harness's own source."""
+    found = {"python": ".".join(python_version_tuple()[:2]), "harness source": _source()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:  # a codec may do without
+            found[package] = "none"
+    return found
+
+
+@cache
+def _source() -> str:
+    """Short hash of the modules of `harness`: two checkouts of one version may differ."""
+    digest = sha256()
+    for path in sorted(Path(__file__).parents[1].rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def differences(ours: dict[str, str], theirs: dict[str, str]) -> str:
+    """What differs between two processes, in words; empty where nothing does."""
+    return ", ".join(
+        f"{name} {theirs.get(name)} there, {ours[name]} here" for name in ours if theirs.get(name) != ours[name]
+    )
+
+
+def _submit(client: "Client", work: Callable[[T], Iterator[R]], task: T, ours: dict[str, str]) -> "Future":
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sending large graph")  # an image's bytes, which have to go there
+        return client.submit(_whole, work, task, ours, pure=False)
+
+
+def _whole(work: Callable[[T], Iterator[R]], task: T, expected: dict[str, str]) -> list[R]:
+    """On a worker: all results of a task. Raises ClicError where it came late, and has other versions."""
+    if found := differences(expected, versions()):
+        raise ClicError(f"a Dask worker has other versions ({found}); install the same there and run again")
+    return list(work(task))
+
+
+def _compare(client: "Client") -> None:
+    """Wait for a worker, then raise ClicError where one has other versions than this process."""
+    from distributed import TimeoutError as NoWorkers
+
+    if not client.nthreads():
+        log("sweep: waiting for the cluster's first worker")
+    while True:
+        try:
+            client.wait_for_workers(1, timeout=WATCH_SECONDS)
+            break
+        except NoWorkers:
+            continue
+    found = client.run(_foreign, versions())
+    for address, text in found.items():
+        if text:
+            raise ClicError(f"the Dask worker {address} has other versions ({text}); install the same there")
+    log(f"sweep: {counted(len(found), 'Dask worker')}, versions as here")
+
+
+def _foreign(expected: dict[str, str]) -> str:
+    return differences(expected, versions())
+
+
+def _places(client: "Client") -> int:
+    """How many tasks to have under way: one a thread, and some that are on their way."""
+    threads = sum(client.nthreads().values())
+    return threads + -(-threads // 4)
+
+
+@contextmanager
+def _connected(address: str) -> Iterator["Client"]:
+    """A client of the cluster; a cluster of this machine's cores lives as long as it does."""
+    try:
+        from distributed import Client, LocalCluster
+    except ImportError as error:
+        raise ClicError(f"--cluster needs Dask ({error}); pip install 'clic-harness[dask]'") from error
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is said here, in one line
+    if address == LOCAL:
+        with (
+            LocalCluster(usable_cores(), threads_per_worker=1, dashboard_address=None) as cluster,
+            Client(cluster) as client,
+        ):
+            yield client
+        return
+    try:
+        client = Client(address, timeout=CONNECT_SECONDS)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise ClicError(
+            f"--cluster {address}: no Dask scheduler there ({error}); give tcp://HOST:PORT, or local"
+        ) from error
+    with client:
+        yield client

@@ -1,0 +1,39 @@
+"""Where the tasks of a sweep are done: the one interface of local processes and of a cluster."""
+
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol, Self, TypeVar
+
+
+class Portable(Protocol):
+    """A task that can be sent to a machine that sees none of this one's files."""
+
+    def carried(self) -> Self:
+        """The same task with all bytes in it that its work reads. Raises OSError where they cannot be read."""
+
+
+T = TypeVar("T", bound=Portable)
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A task that ended before its work did, and why: its process died, or took longer than it may.
+
+    What it gave before stays given. `again` says whether another try could end otherwise.
+    """
+
+    reason: str
+    again: bool = True
+
+
+class Executor(Protocol):
+    """Where tasks are done; which one decides nothing about their results."""
+
+    def run(self, work: Callable[[T], Iterator[R]], tasks: Iterable[T]) -> Generator[tuple[T, R | Lost], None, None]:
+        """Results with their tasks as they come, in any order, each once.
+
+        `work` is a function that another process can import; it is pure, and runs on one thread. A task is taken from
+        `tasks` when there is somebody to do it, not earlier. One whose worker dies gives a `Lost`; the others go on.
+        Closing the iterator ends all work. Raises ClicError where no work can be done at all.
+        """
