@@ -81,7 +81,9 @@ def test_all_that_reads_candidates_finds_them(
     photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    code = main(["submit", str(photographs), "--out", str(out), "--codec", ADAPTIVE, "--rates", "0.25"])
+    code = main(
+        ["submit", str(photographs), "--out", str(out), "--codec", ADAPTIVE, "--rates", "0.25", "--profile", "clic2021"]
+    )
     assert code == 0
     point = {"point": str, "image": str}
     table, scores = (pd.read_csv(out / name, dtype=point) for name in ("candidates.csv", "scores.csv"))
@@ -92,7 +94,7 @@ def test_all_that_reads_candidates_finds_them(
     capsys.readouterr()
     assert main(["select", str(out), "--budget", str(budget), "--json"]) == 0
     assert set(map(str, json.loads(capsys.readouterr().out)["points"].values())) - set(POINTS)
-    assert main(["pack", str(out), "--rate", "0.25", "--out", str(tmp_path / "packed")]) == 0
+    assert main(["pack", str(out), "--rate", "0.25", "--out", str(tmp_path / "packed"), "--profile", "clic2021"]) == 0
     assert (tmp_path / "packed/0.25/images.zip").read_bytes() == data
 
 
@@ -101,7 +103,18 @@ def test_killed_and_resumed_asks_the_same_again(
 ) -> None:
     """Also where a killed run had got further than the selection of the next one's first round would lead."""
     out, whole = tmp_path / "out", tmp_path / "whole"
-    arguments = ["submit", photographs, "--codec", ADAPTIVE, "--rates", "0.25,0.5", "--workers", 1]
+    arguments = [
+        "submit",
+        photographs,
+        "--codec",
+        ADAPTIVE,
+        "--rates",
+        "0.25,0.5",
+        "--workers",
+        1,
+        "--profile",
+        "clic2021",
+    ]
     for more in (3, 9):
         process = start_clic(*arguments, "--out", out, TOY_DELAY="0.05")
         wait_until(lambda more=more: coded(out) >= 4 * len(POINTS) + more)  # type: ignore[misc]
