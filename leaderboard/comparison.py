@@ -37,7 +37,7 @@ NEEDED = (
 class Reached:
     """What was selected for a codec at a rate: an operating point for each image, and the bytes of the whole set.
 
-    `bytes` includes what the container adds.
+    `bytes` are those that the rate's budget was compared with, of the streams alone in `clic compare`.
     """
 
     codec: str
@@ -69,8 +69,9 @@ def compare(
     less is needed, or null and a reason; `paired` each two codecs' nearly equal encodes of single images.
 
     `candidates` has the columns of `candidates.csv`, of all codecs and the same images; `progress` is told how many
-    steps are done, and of how many. Raises ClicError for a column
-    that is missing, an outcome of a codec, image or point without a candidate, and two outcomes of one codec and rate.
+    steps are done, and of how many. A codec without a candidate may be among the `unreached`. Raises ClicError for a
+    column that is missing, a selection of a codec, image or point without a candidate, and two outcomes of one codec
+    and rate.
     """
     missing = [name for name in NEEDED if name not in candidates]
     if missing:
@@ -80,8 +81,11 @@ def compare(
     candidates = candidates.assign(point=candidates["point"].map(str), image=candidates["image"].map(str))
     codecs = list(candidates["codec"].unique())
     _check_outcomes(outcomes, codecs)
-    steps = _Steps(progress, len(MEASURES) + math.comb(len(codecs), 2))
-    order = sorted(outcomes, key=lambda outcome: (float(outcome.rate), codecs.index(outcome.codec)))
+    named = dict.fromkeys([*codecs, *(outcome.codec for outcome in outcomes)])
+    places = {codec: place for place, codec in enumerate(named)}
+    pairs = _with_common_images(candidates, codecs)
+    steps = _Steps(progress, len(MEASURES) + len(pairs))
+    order = sorted(outcomes, key=lambda outcome: (float(outcome.rate), places[outcome.codec]))
     return {
         "set": image_set,
         "images": int(candidates["image"].nunique()),
@@ -89,8 +93,14 @@ def compare(
         "codecs": [_row(candidates, outcome) for outcome in order if isinstance(outcome, Reached)],
         "unreached": [asdict(outcome) for outcome in order if isinstance(outcome, Unreached)],
         "bd_rate": [row for name in MEASURES for row in steps.done(_bd_rates(image_set, candidates, codecs, name))],
-        "paired": [steps.done(_paired(candidates, *both)) for both in combinations(codecs, 2)],
+        "paired": [steps.done(_paired(candidates, *both)) for both in pairs],
     }
+
+
+def _with_common_images(candidates: pd.DataFrame, codecs: Sequence[str]) -> list[tuple[str, str]]:
+    """Each two codecs that coded some image both."""
+    images = candidates.groupby("codec")["image"].agg(set)
+    return [(first, second) for first, second in combinations(codecs, 2) if images[first] & images[second]]
 
 
 class _Steps:
@@ -110,7 +120,7 @@ def _check_outcomes(outcomes: Sequence[Reached | Unreached], codecs: Sequence[st
     seen = set()
     for outcome in outcomes:
         where = f"{outcome.codec} at {outcome.rate} bpp"
-        if outcome.codec not in codecs:
+        if isinstance(outcome, Reached) and outcome.codec not in codecs:
             raise ClicError(f"{where}: no candidates of that codec; there are {', '.join(codecs)}")
         if (outcome.codec, float(outcome.rate)) in seen:
             raise ClicError(f"{where}: two outcomes; give one")

@@ -1,0 +1,157 @@
+"""The codecs of a comparison: each coded over one set of photographs, and selected from at each rate.
+
+All codecs are treated alike, whether they bring a decoder or not: a selection's bytes are those of the streams, without
+the container in which a submission would put them.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from harness.challenge.profiles import Profile, Target
+from harness.codecs.registry import canonical, open_codec
+from harness.errors import ClicError
+from harness.progress import Progress, counted, log
+from harness.rates import Rate
+from harness.records import Allocation, Failure, Key
+from harness.selection.exact import Selection, chosen_rows, select
+from harness.store import Store
+from harness.sweep.local import Executor
+from harness.sweep.originals import Originals
+from harness.sweep.plan import Plan, describe
+from harness.sweep.run import sweep
+from leaderboard.comparison import Reached, Unreached
+
+Bar = Callable[[str], AbstractContextManager[Progress]]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be compared: codecs by what opens them, a challenge's rules, its rates, and what is best."""
+
+    codecs: Sequence[str]
+    profile: Profile
+    rates: Sequence[Rate]
+    objective: str = "competition"
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A codec after its sweep: its candidates, and why some are missing.
+
+    `failures` has a row `codec,image,point,reason` for each candidate that could not be made, with an empty point where
+    the whole photograph is concerned; `failed` maps the photographs without any candidate to the reason.
+    """
+
+    plan: Plan
+    candidates: pd.DataFrame
+    failures: pd.DataFrame
+    failed: dict[str, str]
+
+    @property
+    def name(self) -> str:
+        """Of its codec."""
+        return self.plan.codec.name
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What became of a codec at a rate: its outcome, and where it was reached the rows that were chosen."""
+
+    outcome: Reached | Unreached
+    budget: int
+    rows: pd.DataFrame = field(default_factory=pd.DataFrame)
+    selection: Selection | None = None
+
+
+def plans(codecs: Sequence[str], originals: Originals) -> list[Plan]:
+    """What is to be coded, a plan for each codec. Raises ClicError before anything is coded.
+
+    That is for a codec that cannot be opened, one that is named twice, and two of one name.
+    """
+    made: dict[str, Plan] = {}
+    for spec in codecs:
+        plan = Plan(originals, describe(open_codec(spec), spec))
+        name = plan.codec.name
+        if name in made:
+            same = made[name].codec.sha256 == plan.codec.sha256
+            raise ClicError(
+                f"codec {canonical(spec)!r} is named twice; name each once"
+                if same
+                else f"two codecs are called {name!r}; give one of them another name"
+            )
+        made[name] = plan
+    return list(made.values())
+
+
+def measure(plan: Plan, store: Store, executor: Executor, reread: bool, bar: Bar) -> Contender:
+    """Code what is missing of a codec. Photographs that it cannot code are in what is returned, not raised."""
+    try:
+        with bar(f"sweep {plan.codec.name}") as progress:
+            candidates = sweep(plan, store, executor, reread, progress)
+    except ClicError:
+        candidates = store.candidates(plan.originals.id, [plan.codec.sha256])
+        if _failures(plan, store).empty:  # something else went wrong
+            raise
+    failures = _failures(plan, store)
+    coded = set(candidates["image"])
+    reasons = dict(zip(failures["image"], failures["reason"], strict=True))
+    failed = {name: reasons.get(name, "no candidate") for name in plan.originals.hashes if name not in coded}
+    log(f"{plan.codec.name}: {counted(len(candidates), 'candidate')} of {counted(len(coded), 'image')}")
+    return Contender(plan, candidates, failures, failed)
+
+
+def _failures(plan: Plan, store: Store) -> pd.DataFrame:
+    failed = {(row.image, row.point): row.reason for row in store.rows(Failure, codec=plan.codec.sha256)}
+    rows = [
+        (plan.codec.name, name, point, reason)
+        for name, digest in plan.originals.hashes.items()
+        for (image, point), reason in failed.items()
+        if image == digest
+    ]
+    return pd.DataFrame(rows, columns=["codec", "image", "point", "reason"])
+
+
+def choose(contender: Contender, store: Store, target: Target, objective: str) -> Choice:
+    """The best choice of a codec's candidates within a target's budget, recorded in the store as an allocation."""
+    name, rate, budget = contender.name, str(target.rate), target.budget
+    if contender.failed:
+        image, reason = next(iter(contender.failed.items()))
+        count = counted(len(contender.failed), "image")
+        return Choice(Unreached(name, rate, f"it could not code {count}, the first is {image}: {reason}"), budget)
+    smallest = int(contender.candidates.groupby("image")["bytes"].min().sum())
+    if smallest > budget:
+        bpp = math.ceil(1e4 * 8 * smallest / target.pixels) / 1e4
+        reason = f"its smallest streams take {smallest} bytes, {bpp:.4f} bits per pixel, and the budget is {budget}"
+        return Choice(Unreached(name, rate, reason), budget)
+    selection = select(contender.candidates, budget, objective)
+    rows = chosen_rows(contender.candidates, selection).drop_duplicates("image")
+    _record(contender, store, target, selection, rows)
+    points = {str(image): point for image, point in zip(rows["image"], rows["point"], strict=True)}
+    return Choice(Reached(name, rate, points, selection.bytes), budget, rows, selection)
+
+
+def _record(contender: Contender, store: Store, target: Target, selection: Selection, rows: pd.DataFrame) -> None:
+    """Put the selection into the store, unless the very same is there."""
+    keys = {row.image: Key(row.image_sha256, row.codec_sha256, row.point) for row in rows.itertuples()}
+    allocation = Allocation(
+        id=None,
+        image_set=contender.plan.originals.id,
+        objective=selection.objective,
+        target=f"{target.profile.name} {target.rate}",
+        budget_bytes=selection.budget,
+        overhead_bytes=0,
+        bytes=selection.bytes,
+        score=selection.score,
+        bound=selection.bound,
+    )
+    same = {key: value for key, value in vars(allocation).items() if key not in ("id", "score", "bound")}
+    for known in store.rows(Allocation, **same):
+        chosen = store.chosen(known.id or 0)
+        there = {row.image: Key(row.image_sha256, row.codec_sha256, row.point) for row in chosen.itertuples()}
+        if there == keys:
+            return
+    store.allocate(allocation, keys)

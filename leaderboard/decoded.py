@@ -1,0 +1,159 @@
+"""The chosen streams of a comparison as pictures: decoded by their codec, and kept as PNG files.
+
+A picture's file is `decoded/CODEC/RATE/NAME.png`; the codec's folder ends in the first digits of its hash, so that
+another version of it has another folder. What is there already is read, not trusted.
+"""
+
+import io
+import math
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import cast
+
+import pandas as pd
+from PIL import Image
+
+from harness.codecs.protocol import Codec
+from harness.codecs.registry import open_codec
+from harness.errors import ClicError
+from harness.files import write_atomic
+from harness.images import load_rgb, pixels_sha256
+from harness.progress import Progress
+from harness.records import Failure, Key, Score
+from harness.store import Store
+from harness.streams import read_stream
+from harness.sweep.coding import failure
+from harness.sweep.local import Executor, Work
+from harness.sweep.plan import Plan, Task
+
+FOLDER = "decoded"
+SECONDS = "decode_seconds"  # the metric of the store
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A stream's picture as a PNG file, the hash of its pixels, and the seconds that the codec took to decode it."""
+
+    key: Key
+    png: bytes
+    pixels_sha256: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A stream that is to be decoded: its hash, that of the pixels that were scored, and the files to write."""
+
+    stream_sha256: str
+    pixels_sha256: str
+    paths: list[Path]
+
+
+def folder_of(name: str, digest: str) -> str:
+    """The name of a codec's folder: readable, and valid everywhere."""
+    readable = re.sub(r"[^\w.,=+-]", "_", name)[:80]
+    return f"{readable}-{digest[:8]}"
+
+
+def picture_path(run: Path, plan: Plan, rate: str, image: str) -> Path:
+    """Where the picture of a codec's choice for a photograph lies."""
+    return run / FOLDER / folder_of(plan.codec.name, plan.codec.sha256) / rate / f"{image}.png"
+
+
+def decode_all(
+    plan: Plan, store: Store, chosen: Mapping[str, pd.DataFrame], executor: Executor, progress: Progress
+) -> None:
+    """Decode a codec's chosen rows, given by rate, and write the pictures that are not there yet.
+
+    Each stream is decoded once, however many rates chose it; the seconds go into the store. Raises ClicError where a
+    stream does not decode to the pixels that were scored.
+    """
+    wanted = _missing(plan, store.folder, chosen)
+    # The executor hands on whatever its work yields.
+    work = cast(
+        Work, partial(_decode, run=store.folder, streams={key: one.stream_sha256 for key, one in wanted.items()})
+    )
+    for done, (task, result) in enumerate(executor.run(work, _tasks(plan, wanted)), 1):
+        if isinstance(result, Failure):
+            raise ClicError(f"{plan.codec.name}: {task.name} cannot be decoded: {result.reason}; mend the codec")
+        decoded = cast(Decoded, result)
+        one = wanted[decoded.key]
+        if decoded.pixels_sha256 != one.pixels_sha256:
+            raise ClicError(
+                f"{plan.codec.name}: {task.name} at point {decoded.key.point} decodes to other pixels than those that "
+                "were scored; mend the codec, or compare anew on this machine in another --out"
+            )
+        for path in one.paths:
+            write_atomic(path, decoded.png)
+        store.put(Score(*decoded.key, SECONDS, decoded.seconds))
+        progress(done, len(wanted))
+
+
+def decode_seconds(store: Store, rows: pd.DataFrame) -> float:
+    """The seconds that decoding the chosen rows took, one after the other; NaN where one was not timed."""
+    codecs = rows["codec_sha256"].unique()
+    known = {
+        Key(score.image, score.codec, score.point): score.value
+        for codec in codecs
+        for score in store.rows(Score, codec=codec, metric=SECONDS)
+    }
+    keys = [Key(row.image_sha256, row.codec_sha256, row.point) for row in rows.itertuples()]
+    return math.fsum(known.get(key, math.nan) for key in keys)
+
+
+def _missing(plan: Plan, run: Path, chosen: Mapping[str, pd.DataFrame]) -> dict[Key, _Wanted]:
+    wanted: dict[Key, _Wanted] = {}
+    for rate, rows in chosen.items():
+        for row in rows.itertuples():
+            path = picture_path(run, plan, rate, row.image)
+            if not _shows(path, row.pixels_sha256):
+                key = Key(row.image_sha256, row.codec_sha256, row.point)
+                wanted.setdefault(key, _Wanted(row.stream_sha256, row.pixels_sha256, [])).paths.append(path)
+    return wanted
+
+
+def _shows(path: Path, digest: str) -> bool:
+    """Whether the file is there and has these pixels."""
+    try:
+        return path.is_file() and pixels_sha256(load_rgb(path)) == digest
+    except ClicError:  # damaged: it is written again
+        return False
+
+
+def _tasks(plan: Plan, keys: Iterable[Key]) -> list[Task]:
+    """A task for each image; its points are those that are to be decoded."""
+    points: dict[str, list[str]] = {}
+    for key in keys:
+        points.setdefault(key.image, []).append(key.point)
+    sources = {plan.originals.hashes[source.name]: source for source in reversed(plan.originals.images)}
+    return [
+        Task(image, plan.codec.sha256, tuple(of_image), "", plan.codec.spec, source.name, source.pixels)
+        for image, of_image in points.items()
+        for source in [sources[image]]
+    ]
+
+
+@lru_cache(maxsize=1)
+def _opened(spec: str) -> Codec:
+    """The codec, opened once in a process for all of its tasks."""
+    return open_codec(spec)
+
+
+def _decode(task: Task, run: Path, streams: Mapping[Key, str]) -> Iterator[Decoded | Failure]:
+    """Each of the task's streams as a picture, or why it is none."""
+    for key in task.keys:
+        try:
+            codec, stream = _opened(task.spec), read_stream(run, streams[key])
+            start = time.perf_counter()
+            pixels = codec.decode(stream)
+            seconds = time.perf_counter() - start
+            buffer = io.BytesIO()
+            Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
+        except Exception as error:  # of somebody else's code
+            yield failure(task, key.point, str(error) if isinstance(error, ClicError) else repr(error))
+            continue
+        yield Decoded(key, buffer.getvalue(), pixels_sha256(pixels), round(seconds, 4))

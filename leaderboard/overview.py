@@ -1,0 +1,54 @@
+"""A comparison in one small table: a line for each codec, its score at each rate, and BD-rates against the first."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from leaderboard import units
+from leaderboard.tables import Column, Columns
+
+MEASURE = "msssim_competition"
+
+
+def overview(comparison: Mapping[str, Any]) -> tuple[Columns, pd.DataFrame]:
+    """Columns and rows for any of the tables' faces, of what `comparison.json` holds.
+
+    A codec has MS-SSIM in dB (competition) at each rate, NaN where it does not reach it, and by how many per cent more
+    bytes it needs at equal MS-SSIM than the codec named first.
+    """
+    reached = {(row["codec"], row["rate"]): row[MEASURE] for row in comparison["codecs"]}
+    outcomes = [*comparison["codecs"], *comparison["unreached"]]
+    rates = sorted({row["rate"] for row in outcomes}, key=float)
+    codecs = [codec for codec in comparison["run"]["codecs"] if any(row["codec"] == codec for row in outcomes)]
+    first = codecs[0]
+    bd_rates = {
+        row["codec"]: row["percent"]
+        for row in comparison["bd_rate"]
+        if row["anchor"] == first and row["metric"] == MEASURE
+    }
+    rows = pd.DataFrame(
+        [
+            {"codec": codec, "bd_rate": _number(bd_rates.get(codec))}
+            | {f"at{place}": units.decibels(_number(reached.get((codec, rate)))) for place, rate in enumerate(rates)}
+            for codec in codecs
+        ]
+    )
+    columns = [Column("codec", "codec", "", lambda row: str(row.codec), is_number=False)]
+    columns += [_at(place, rate) for place, rate in enumerate(rates)]
+    if len(codecs) > 1:
+        columns.append(Column("bd_rate", "bytes", f"than {first}", lambda row: _signed(row.bd_rate)))
+    return columns, rows
+
+
+def _at(place: int, rate: str) -> Column:
+    return Column(f"at{place}", f"{rate} bpp", "dB", lambda row: units.fixed(getattr(row, f"at{place}"), 2))
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _signed(percent: float) -> str:
+    return "–" if math.isnan(percent) else f"{percent:+.1f} %"
