@@ -183,6 +183,8 @@ class Chosen(Record):
 class Entry(Record):
     """A line of a leaderboard: one data file and its decoder, as verified here or as printed by its `source`.
 
+    `date` is in ISO 8601, with or without the time of the day, in UTC where it names no zone. `image_set` is the set's
+    name, empty in a run's own folder, where the allocation knows the set; `phase` is validation or test.
     `inputs_sha256` is of all that went into the verification, `verification` what it measured, as JSON; empty
     where it took place elsewhere. `findings` is a JSON list of texts.
     """
@@ -213,6 +215,9 @@ class Entry(Record):
     source: str
     inputs_sha256: str
     verification: str
+    image_set: str = ""
+    phase: str = "validation"
+    budget_bytes: int | None = None
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ committed stays. Not for network file systems, whose locks SQLite cannot trust.
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,7 +23,15 @@ from harness.tables import insert, read, schema
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-VERSION = 1  # of the tables; a store of another one is refused
+VERSION = 2  # of the tables; an older one is brought up to it, a newer one refused
+STEPS = {
+    1: (
+        "ALTER TABLE entry ADD COLUMN image_set TEXT DEFAULT ''",
+        "ALTER TABLE entry ADD COLUMN phase TEXT DEFAULT 'validation'",
+        "ALTER TABLE entry ADD COLUMN budget_bytes INTEGER",
+    )
+}
+"""What brings the tables of a version to the next one."""
 DATABASE = "results.sqlite"
 WRITTEN = ("scores.csv", "leaderboard.csv", "leaderboard.md", "report.html", "run.json", "failures.csv")  # beside it
 WAIT_SECONDS = 60.0  # for another process's transaction
@@ -238,7 +247,7 @@ class Store:
         return self.folder / "streams" / f"{holder}.part"
 
     def _make_tables(self, write: bool) -> bool:
-        """Make the tables where there are none; returns whether there were none."""
+        """Make the tables where there are none, bring older ones up to date; returns whether there were none."""
         if write and self._database.execute("PRAGMA journal_mode").fetchone() != ("wal",):
             self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = FULL")  # or a power cut takes what was committed last
@@ -246,14 +255,16 @@ class Store:
             return False
         with self._transaction():
             version = self._version()  # another process may have been faster
-            if version == 0:
-                for statement in (*map(schema, TABLES), _CLAIM, f"PRAGMA user_version = {VERSION}"):
-                    self._database.execute(statement)
-            elif version != VERSION:
+            if version > VERSION:
                 raise ClicError(
-                    f"{self.folder / DATABASE}: written by another version of clic (tables {version}, here {VERSION}); "
+                    f"{self.folder / DATABASE}: written by a newer version of clic (tables {version}, here {VERSION}); "
                     "choose another --out"
                 )
+            missing = (
+                [STEPS[older] for older in range(version, VERSION)] if version else [(*map(schema, TABLES), _CLAIM)]
+            )
+            for statement in (*chain(*missing), f"PRAGMA user_version = {VERSION}"):
+                self._database.execute(statement)
         return version == 0
 
     def _version(self) -> int:

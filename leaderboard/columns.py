@@ -3,6 +3,8 @@
 import math
 from typing import Any
 
+import pandas as pd
+
 from leaderboard import units
 from leaderboard.tables import Column, Columns
 
@@ -87,3 +89,25 @@ BOARD: Columns = (
     Column("date", "date", "", lambda row: str(row.date), is_number=False),
 )
 """A row of a board: archived, or of entries over time."""
+
+STANDING: Columns = (
+    BOARD[0],
+    Column("relation", "measured on", "", lambda row: str(row.relation), is_number=False),
+    *BOARD[1:],
+)
+"""A row of `entries.beside_boards`."""
+
+DROPPED: Columns = (
+    Column("time", "date", "UTC", lambda row: f"{row.time:%Y-%m-%d %H:%M}", is_number=False),
+    Column("team", "team", "", lambda row: str(row.team), is_number=False),
+    Column("image_set", "image set", "", lambda row: str(row.image_set), is_number=False),
+    Column("phase", "phase", "", lambda row: str(row.phase), is_number=False),
+    Column("rate", "rate", "bpp", lambda row: units.rate_name(row.rate)),
+    Column("reason", "why it is no row", "", lambda row: str(row.reason), is_number=False),
+)
+"""An entry that does not stay, of `entries.judge`."""
+
+
+def filled(columns: Columns, frame: pd.DataFrame) -> Columns:
+    """Those of the columns in which some row has a value."""
+    return [column for column in columns if column.name not in frame or not frame[column.name].isna().all()]

@@ -1,4 +1,4 @@
-"""A board over time: entries as plain records, the challenge's rules for which stay, archived boards beside them.
+"""A board over time: entries of the store, the challenge's rules for which stay, archived boards beside them.
 
 The rules, as far as the challenge states them or its boards show them: every accepted submission is a row, and a later
 or better one of the same team replaces none; what is over the budget is no row; in the test phase a decoder must be,
@@ -6,119 +6,68 @@ bit for bit, one of the same team's validation phase; the slowest quarter of a t
 without all three rates there, win no prize.
 """
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
 import pandas as pd
 
-from harness.challenge.archive import sha224
 from harness.errors import ClicError
 from harness.imagesets import canonical
+from harness.rates import Rate
+from harness.records import Entry
 from leaderboard.archived import COLUMNS as BOARD_COLUMNS
-from leaderboard.archived import archived_rows
-from leaderboard.results import Results
+from leaderboard.archived import archived_rows, context_rows
 
 Phase = Literal["validation", "test"]
 PRIZE_RATES = (0.075, 0.15, 0.3)
 SLOWEST = 0.25
 DECIMALS = 5
 SAME = ["image_set", "rate", "phase", "track", "decoder_sha224", "data_sha224"]
+COLUMNS = tuple(field.name for field in fields(Entry) if field.name not in ("id", "allocation", "date"))
+"""Of the table of entries, beside `time`."""
+_NUMBERS = ["budget_bytes", "data_bytes", "decoder_bytes", "decode_seconds", "elo"]  # which may be missing
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One submission at one rate, as it was verified: sizes in bytes, PSNR in dB, seconds of decoding the whole set.
+def checked(entry: Entry) -> Entry:
+    """The entry, its date in full and its rate in the one spelling that there is.
 
-    `time` is when it was entered, with its time zone. Raises ClicError for a team or set without a name, another phase,
-    and a time without its zone.
+    Raises ClicError for a team or image set without a name, another phase than the two, a date or rate that is none,
+    and an entry without sizes or hashes, which proves nothing.
     """
-
-    team: str
-    time: datetime
-    image_set: str
-    phase: Phase
-    track: str
-    rate: float
-    budget_bytes: int
-    data_bytes: int
-    decoder_bytes: int
-    decode_seconds: float
-    msssim_competition: float
-    msssim_paper: float
-    psnr_competition: float
-    psnr_paper: float
-    decoder_sha224: str
-    data_sha224: str
-
-    def __post_init__(self) -> None:
-        where = f"entry of {self.team or 'nobody'} at {self.rate:g} bpp"
-        if not self.team or not self.image_set:
-            raise ClicError(f"{where}: team and image set need names")
-        if self.phase not in get_args(Phase):
-            raise ClicError(f"{where}: phase {self.phase!r}; expected {' or '.join(get_args(Phase))}")
-        if self.time.tzinfo is None:
-            raise ClicError(f"{where}: a time without its zone cannot be ordered; give one")
+    where = f"entry of {entry.team or 'nobody'} at {entry.rate} bpp"
+    if not entry.team or not entry.image_set:
+        raise ClicError(f"{where}: team and image set need names")
+    if entry.phase not in get_args(Phase):
+        raise ClicError(f"{where}: phase {entry.phase!r}; expected {' or '.join(get_args(Phase))}")
+    lacking = [name for name in ("budget_bytes", "data_bytes", "decoder_bytes") if getattr(entry, name) is None]
+    lacking += [name for name in ("data_sha224", "decoder_sha224") if not getattr(entry, name)]
+    if lacking:
+        raise ClicError(f"{where}: no {', '.join(lacking)}; add what 'clic submit' recorded")
+    return replace(entry, rate=str(Rate.parse(entry.rate)), date=_time(entry).isoformat(timespec="seconds"))
 
 
-COLUMNS = tuple(field.name for field in fields(Entry))
-
-
-@dataclass(frozen=True)
-class Occasion:
-    """What a run's files do not say of its entry: when, on which image set, in which phase and track."""
-
-    time: datetime
-    image_set: str
-    phase: Phase = "validation"
-    track: str = ""
-
-
-def entries_of_run(results: Results, occasion: Occasion) -> list[Entry]:
-    """An entry for each rate of a run that was verified, with the hashes of its decoder and data file.
-
-    Raises ClicError where one of these files is missing: an entry without hashes proves nothing.
-    """
-    profile = results.run.get("profile")
-    data_name = profile.get("data_file") if isinstance(profile, dict) else None
-    if not data_name:
-        raise ClicError(f"{results.folder / 'run.json'}: no name of the data file; run `clic submit` again")
-    entries = []
-    for row in results.leaderboard.to_dict("records"):
-        folder = results.rate_folder(row["rate"])
-        try:
-            hashes = sha224(folder / "decoder.zip"), sha224(folder / str(data_name))
-        except FileNotFoundError as error:
-            raise ClicError(f"{error.filename}: no such file; run `clic submit` again") from error
-        measured = {name: row[name] for name in COLUMNS if name in row}
-        entries.append(Entry(**measured, **asdict(occasion), decoder_sha224=hashes[0], data_sha224=hashes[1]))
-    return entries
+def _time(entry: Entry) -> datetime:
+    try:
+        time = datetime.fromisoformat(entry.date)
+    except ValueError as error:
+        raise ClicError(
+            f"entry of {entry.team} at {entry.rate} bpp: date {entry.date!r}; write 2027-03-01 or 2027-03-01T12:30Z"
+        ) from error
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
 def entries_table(entries: Sequence[Entry]) -> pd.DataFrame:
-    """A row for each entry, columns as the fields of `Entry`, by time in UTC; those of one time in the order given."""
-    table = pd.DataFrame([asdict(entry) | {"time": entry.time.astimezone(UTC)} for entry in entries], columns=COLUMNS)
+    """A row for each entry: `time` in UTC and `COLUMNS`, rates as numbers, by time; of one time in the order given."""
+    rows = [
+        {name: value for name, value in asdict(entry).items() if name in COLUMNS}
+        | {"time": _time(entry), "rate": float(Rate.parse(entry.rate).exact)}
+        for entry in entries
+    ]
+    table = pd.DataFrame(rows, columns=["time", *COLUMNS])
+    table[_NUMBERS] = table[_NUMBERS].astype(float)
     return table.sort_values("time", kind="stable", ignore_index=True)
-
-
-def to_json(entries: Sequence[Entry]) -> str:
-    """The entries as lines of JSON, one each: what a file or the store keeps of them."""
-    rows = [asdict(entry) | {"time": entry.time.astimezone(UTC).isoformat()} for entry in entries]
-    return "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
-
-
-def from_json(text: str) -> list[Entry]:
-    """Entries from what `to_json` gives. Raises ClicError that names the line which is none."""
-    entries = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        try:
-            row: Mapping[str, Any] = json.loads(line)
-            entries.append(Entry(**{**row, "time": datetime.fromisoformat(row["time"])}))
-        except (ValueError, TypeError, KeyError) as error:
-            raise ClicError(f"line {number} of the entries: not an entry ({error}); remove it") from error
-    return entries
 
 
 def judge(entries: pd.DataFrame) -> pd.DataFrame:
@@ -130,7 +79,9 @@ def judge(entries: pd.DataFrame) -> pd.DataFrame:
         same = (row["team"], *(row[name] for name in SAME))
         decoder = (row["team"], row["decoder_sha224"])
         over = row["data_bytes"] - row["budget_bytes"]
-        if over > 0:
+        if not row["accepted"]:
+            reasons.append("it did not pass the checks")
+        elif over > 0:
             reasons.append(f"{over:,.0f} bytes over the budget")
         elif row["phase"] == "test" and decoder not in validated:
             reasons.append("its decoder is none of the team's validation phase")
@@ -192,3 +143,21 @@ def with_archived(entries: pd.DataFrame, image_set: str) -> pd.DataFrame:
     if not tables:
         return past
     return pd.concat(tables).sort_values(["rate", "msssim"], ascending=[True, False], kind="stable", ignore_index=True)
+
+
+def image_sets(entries: pd.DataFrame) -> list[str]:
+    """The sets that entries are of, the latest entry's first."""
+    return list(dict.fromkeys(entries.sort_values("time", ascending=False, kind="stable")["image_set"]))
+
+
+def beside_boards(entries: pd.DataFrame, image_set: str) -> pd.DataFrame:
+    """What stands on a board of one image set, and below it the best row of each other past set at the same rates.
+
+    The columns are a board's, and `relation`: "these images" or "other images".
+    """
+    rates = sorted(set(entries.loc[entries["image_set"] == image_set, "rate"]))
+    these = with_archived(entries, image_set).assign(relation="these images")
+    others = context_rows(rates)
+    others = others[[canonical(str(name)) != canonical(image_set) for name in others["image_set"]]]
+    tables = [table for table in (these, others.assign(relation="other images")) if not table.empty]
+    return pd.concat(tables, ignore_index=True) if tables else these

@@ -3,7 +3,7 @@
 import csv
 import io
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -142,3 +142,7 @@ def latex(columns: Columns, frame: pd.DataFrame) -> str:
 
 def _latex_line(texts: Sequence[str]) -> str:
     return " & ".join(text.translate(_LATEX) for text in texts) + r" \\"
+
+
+FACES: Mapping[str, Callable[[Columns, pd.DataFrame], str]] = {"csv": as_csv, "latex": latex, "markdown": markdown}
+"""The faces that are text, by name."""

@@ -86,7 +86,8 @@ class Matrix:
     reasons: Sequence[str]
 
 
-def _table(name: str, label: str, columns: Columns, frame: pd.DataFrame) -> Table:
+def as_table(name: str, label: str, columns: Columns, frame: pd.DataFrame) -> Table:
+    """The rows of `frame` as a table; `name` is that of its element, `label` says what it is."""
     sources = list(frame.itertuples())
     rows = [
         [Cell(text, column.data(row), column.is_number) for column, text in zip(columns, texts, strict=True)]
@@ -105,7 +106,7 @@ def board(report: Report) -> Table:
     """The leaderboard; a rank is told where there is more than one to rank."""
     rank = Column("rank", "rank", "at its rate", lambda row: str(row.rank))
     columns = (rank, *report.columns) if len(report.entrants) > 1 else report.columns
-    return _table("board", "Leaderboard", columns, ranked(report.board))
+    return as_table("board", "Leaderboard", columns, ranked(report.board))
 
 
 def images(report: Report) -> Table:
@@ -116,7 +117,7 @@ def images(report: Report) -> Table:
         dull.add("codec")
     order = {entrant: number for number, entrant in enumerate(report.entrants)}
     scores = scores.assign(order=scores["entrant"].map(order)).sort_values(["image", "order", "rate"], kind="stable")
-    return _table("images", "Every image", [column for column in _IMAGES if column.name not in dull], scores)
+    return as_table("images", "Every image", [column for column in _IMAGES if column.name not in dull], scores)
 
 
 def bd_matrices(report: Report) -> list[Matrix]:
@@ -153,7 +154,7 @@ def paired(report: Report) -> Table | None:
         rows.append(facts | {"low": quantiles.get(0.1), "median": quantiles.get(0.5), "high": quantiles.get(0.9)})
     frame = pd.DataFrame(rows)
     numbers = frame[["mean", "better", "low", "median", "high"]].astype(float)
-    return _table("paired", "Paired encodes", _PAIRED, frame.assign(**{name: numbers[name] for name in numbers}))
+    return as_table("paired", "Paired encodes", _PAIRED, frame.assign(**{name: numbers[name] for name in numbers}))
 
 
 def encoding(report: Report) -> Table | None:
@@ -172,7 +173,7 @@ def encoding(report: Report) -> Table | None:
         }
         for codec, group in timed.groupby("codec", sort=False)
     ]
-    return _table("encoding", "Encoding time", _ENCODING, pd.DataFrame(rows)) if rows else None
+    return as_table("encoding", "Encoding time", _ENCODING, pd.DataFrame(rows)) if rows else None
 
 
 def decoding(report: Report, megapixels: float) -> Table | None:
@@ -181,7 +182,7 @@ def decoding(report: Report, megapixels: float) -> Table | None:
         return None
     timed = report.board.dropna(subset=["decode_seconds"])
     timed = timed.assign(per_megapixel=timed["decode_seconds"] / megapixels)
-    return _table("decoding", "Decoding time", _DECODING, timed)
+    return as_table("decoding", "Decoding time", _DECODING, timed)
 
 
 def archived(report: Report) -> Table | None:
@@ -197,7 +198,7 @@ def archived(report: Report) -> Table | None:
 
     column = Column("relation", "measured on", "", relation, is_number=False, value=relation)
     shown = [one for one in BOARD if one.name != "date" and not best[one.name].isna().all()]
-    return _table("archived", "Past boards", [shown[0], column, *shown[1:]], best)
+    return as_table("archived", "Past boards", [shown[0], column, *shown[1:]], best)
 
 
 def boxes(selected: Iterable[Selected]) -> list[tuple[list[float], Selected]]:

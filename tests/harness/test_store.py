@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from harness.errors import ClicError
 from harness.locks import exclusive
-from harness.records import TABLES, Candidate, CodecConfig, Failure, Image, Key, Member, Record
+from harness.records import TABLES, Candidate, CodecConfig, Entry, Failure, Image, Key, Member, Record
 from harness.store import COLUMNS, DATABASE, Store, open_store
 from harness.streams import stream_path
 
@@ -311,8 +311,36 @@ def test_folders_that_are_refused(tmp_path: Path) -> None:
     database = sqlite3.connect(tmp_path / "newer" / DATABASE)
     database.execute("PRAGMA user_version = 9")
     database.close()
-    with pytest.raises(ClicError, match="another version of clic"), open_store(tmp_path / "newer"):
+    with pytest.raises(ClicError, match="a newer version of clic"), open_store(tmp_path / "newer"):
         pass
+
+
+def test_a_store_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    with open_store(tmp_path) as store:
+        number = store.append(entry_of_the_first_version())
+    database = sqlite3.connect(tmp_path / DATABASE)
+    for column in ("image_set", "phase", "budget_bytes"):
+        database.execute(f"ALTER TABLE entry DROP COLUMN {column}")
+    database.execute("PRAGMA user_version = 1")
+    database.close()
+    for _ in range(2):
+        with open_store(tmp_path) as store:
+            (entry,) = store.rows(Entry)
+            assert entry == replace(entry_of_the_first_version(), id=number)
+            assert (entry.image_set, entry.phase, entry.budget_bytes) == ("", "validation", None)
+    with open_store(tmp_path) as store:
+        added = replace(entry, id=None, image_set="Kodak", phase="test", budget_bytes=9)
+        added = replace(added, id=store.append(added))
+        assert store.rows(Entry) == [entry, added]
+
+
+def entry_of_the_first_version() -> Entry:
+    """An entry whose fields all are those that the first version had."""
+    values = {"int": 3, "float": 0.5, "str": "text", "bool": True}
+    names = {field.name: str(get_type_hints(Entry)[field.name]) for field in fields(Entry)}
+    given = {name: next(values[kind] for kind in values if kind in hint) for name, hint in names.items()}
+    later = ("id", "image_set", "phase", "budget_bytes")
+    return Entry(id=None, **{name: value for name, value in given.items() if name not in later})
 
 
 def test_a_store_opened_for_reading_writes_nothing(tmp_path: Path) -> None:

@@ -1,53 +1,66 @@
 """A board over time: which entries stay, why others do not, and what stands beside them."""
 
-import hashlib
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
-import pandas as pd
 import pytest
 
 from harness.errors import ClicError
+from harness.records import Entry
+from leaderboard.board_store import add, entries, from_json, to_json
 from leaderboard.columns import BOARD
 from leaderboard.entries import (
     COLUMNS,
-    Entry,
-    Occasion,
     best_over_time,
-    entries_of_run,
+    checked,
     entries_table,
-    from_json,
     judge,
     standing,
-    to_json,
     with_archived,
 )
-from leaderboard.results import Results
 from leaderboard.tables import markdown
 
+Clic = Callable[..., CompletedProcess[str]]
 NOON = datetime(2027, 2, 1, 12, tzinfo=UTC)
+
+
+def at(minutes: float) -> str:
+    """A date, so many minutes after noon."""
+    return (NOON + timedelta(minutes=minutes)).isoformat()
 
 
 def entry(team: str = "us", minutes: int = 0, **changes: Any) -> Entry:
     base = Entry(
+        id=None,
+        allocation=None,
         team=team,
-        time=NOON + timedelta(minutes=minutes),
-        image_set="CLIC 2027 validation",
-        phase="validation",
+        date=at(minutes),
+        profile="clic2027",
         track="cpu",
-        rate=0.15,
-        budget_bytes=1000,
+        variant=1,
+        rate="0.15",
         data_bytes=990,
+        data_sha224=f"data of {team} {minutes}",
         decoder_bytes=5,
+        decoder_sha224=f"decoder of {team}",
         decode_seconds=10.0,
         msssim_competition=0.95,
         msssim_paper=0.96,
         psnr_competition=30.0,
         psnr_paper=31.0,
-        decoder_sha224=f"decoder of {team}",
-        data_sha224=f"data of {team} {minutes}",
+        elo=None,
+        accepted=True,
+        findings="[]",
+        source="clic leaderboard",
+        inputs_sha256="",
+        verification="",
+        image_set="CLIC 2027 validation",
+        phase="validation",
+        budget_bytes=1000,
     )
     return replace(base, **changes)
 
@@ -70,7 +83,7 @@ def test_the_same_submission_again_is_one_row_and_the_first_stays() -> None:
     assert reasons(again, entry()) == ["", "the same submission again"]
     assert standing(entries_table([again, entry()]))["decode_seconds"].tolist() == [10]
     # another rate, another set or another team is another submission
-    others = [replace(again, rate=0.3), replace(again, image_set="mine"), replace(again, team="copycats")]
+    others = [replace(again, rate="0.3"), replace(again, image_set="mine"), replace(again, team="copycats")]
     assert reasons(entry(), *others) == [""] * 4
 
 
@@ -85,11 +98,12 @@ def test_a_test_decoder_must_be_of_the_validation_phase() -> None:
 
 
 def test_who_wins_no_prize() -> None:
-    entries = [entry(team, rate=rate) for team in "abcd" for rate in (0.075, 0.15, 0.3) if (team, rate) != ("d", 0.3)]
+    entries = [
+        entry(team, rate=rate) for team in "abcd" for rate in ("0.075", "0.15", "0.3") if (team, rate) != ("d", "0.3")
+    ]
     seconds = {"a": 9, "b": 1, "c": 2, "d": 3}
     entries += [
-        replace(one, phase="test", image_set="t", time=NOON + timedelta(days=1), decode_seconds=seconds[one.team])
-        for one in entries
+        replace(one, phase="test", image_set="t", date=at(1440), decode_seconds=seconds[one.team]) for one in entries
     ]
     rows = standing(entries_table(entries)).query("phase == 'test' and rate == 0.15").set_index("team")["no_prize"]
     assert rows.to_dict() == {"a": "among the slowest quarter", "b": "", "c": "", "d": "nothing at 0.3 bpp"}
@@ -101,7 +115,7 @@ def test_best_over_time_are_the_steps_of_the_graph() -> None:
     scores = [0.90, 0.92, 0.91, 0.92, 0.95]
     entries = [entry("ab"[n % 2], n, msssim_competition=score) for n, score in enumerate(scores)]
     entries.append(entry("c", 9, msssim_competition=0.99, data_bytes=5000))
-    entries.append(entry("d", 1, rate=0.3, msssim_competition=0.5))
+    entries.append(entry("d", 1, rate="0.3", msssim_competition=0.5))
     steps = best_over_time(entries_table(entries))
     assert steps.query("rate == 0.15")["msssim_competition"].tolist() == [0.90, 0.92, 0.95]
     assert steps.query("rate == 0.3")["team"].tolist() == ["d"]
@@ -118,19 +132,51 @@ def test_archived_rows_stand_beside_only_on_the_same_images() -> None:
     assert with_archived(entries_table([entry()]), "Kodak").empty
 
 
-def test_entries_survive_as_lines_of_json() -> None:
-    entries = [entry("équipe"), entry("us", 3, rate=0.075)]
-    assert from_json(to_json(entries)) == entries
-    for damaged in ("{", '{"team": "x"}', "[]", to_json(entries).replace('"rate"', '"speed"')):
-        with pytest.raises(ClicError, match="line 1 of the entries: not an entry"):
-            from_json(damaged)
+def test_what_did_not_pass_is_no_row() -> None:
+    assert reasons(entry(accepted=False), entry(minutes=1)) == ["it did not pass the checks", ""]
 
 
-def test_times_are_ordered_across_zones() -> None:
-    earlier = entry("east", time=datetime(2027, 2, 1, 12, tzinfo=timezone(timedelta(hours=9))))
-    assert list(entries_table([entry(), earlier])["team"]) == ["east", "us"]
-    assert list(entries_table([]).columns) == list(COLUMNS) and standing(entries_table([])).empty
+def test_entries_survive_as_json(tmp_path: Path) -> None:
+    file = tmp_path / "entries.json"
+    kept = [checked(entry("équipe", msssim_paper=float("nan"))), checked(entry("us", 3, rate="0.075", elo=1200.5))]
+    file.write_text(to_json(kept))
+    read = from_json(file)
+    assert repr(read) == repr(kept)
+    for damaged, said in (
+        ("{", "not readable as JSON"),
+        ("{}", "a list of entries is expected"),
+        ("[1]", "entry 1: not an entry"),
+        ('[{"team": "x"}]', "entry 1: not an entry"),
+        (to_json(kept).replace('"rate"', '"speed"'), "entry 1: not an entry"),
+        (to_json(kept).replace('"data_bytes": 990', '"data_bytes": "990"'), "entry 1: data_bytes is '990'"),
+        (to_json(kept).replace("2027-02-01T12:03", "yesterday"), "of us at 0.075 bpp: date 'yesterday"),
+    ):
+        file.write_text(damaged)
+        with pytest.raises(ClicError, match=said):
+            from_json(file)
+
+
+def test_a_board_keeps_each_entry_once(tmp_path: Path) -> None:
+    board = tmp_path / "board"
+    first = add(board, [entry(), entry("them", 1)])
+    assert len(first) == 2 and add(board, [entry(minutes=0), entry("them", 2)]) != []
+    assert [(one.team, one.date[11:16]) for one in entries(board)] == [
+        ("us", "12:00"),
+        ("them", "12:01"),
+        ("them", "12:02"),
+    ]
+    assert add(board, [entry()]) == []
+    with pytest.raises(ClicError, match=r"no results\.sqlite"):
+        entries(tmp_path / "nothing")
+
+
+def test_times_are_ordered_across_zones_and_without_one_are_utc() -> None:
+    earlier = entry("east", date="2027-02-01T12:00+09:00")
+    assert list(entries_table([entry(), earlier, entry("day", date="2027-02-01")])["team"]) == ["day", "east", "us"]
+    assert list(entries_table([]).columns) == ["time", *COLUMNS] and standing(entries_table([])).empty
     assert best_over_time(entries_table([])).empty
+    assert checked(entry(date="2027-02-01", rate="0.150")).date == "2027-02-01T00:00:00+00:00"
+    assert checked(entry(rate="0.150")).rate == "0.15"
 
 
 @pytest.mark.parametrize(
@@ -139,27 +185,11 @@ def test_times_are_ordered_across_zones() -> None:
         ({"team": ""}, "entry of nobody at 0.15 bpp: team and image set need names"),
         ({"image_set": ""}, "team and image set need names"),
         ({"phase": "practice"}, "phase 'practice'; expected validation or test"),
-        ({"time": datetime(2027, 2, 1)}, "a time without its zone"),
+        ({"date": "soon"}, "date 'soon'; write 2027-03-01"),
+        ({"rate": "fast"}, "fast"),
+        ({"data_bytes": None, "decoder_sha224": ""}, "no data_bytes, decoder_sha224; add what 'clic submit' recorded"),
     ],
 )
 def test_what_is_no_entry(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(ClicError, match=said):
-        entry(**changes)
-
-
-def test_entries_of_a_run_hold_its_hashes(tmp_path: Path) -> None:
-    board = pd.DataFrame([{name: getattr(entry(), name) for name in COLUMNS if name not in ("time", "phase")}])
-    results = Results(tmp_path, board, pd.DataFrame(), pd.DataFrame(), {"profile": {"data_file": "bs.zip"}})
-    board = board.drop(columns=["image_set", "track", "decoder_sha224", "data_sha224"])
-    results = replace(results, leaderboard=board)
-    occasion = Occasion(NOON, "mine", "validation", "cpu")
-    with pytest.raises(ClicError, match=r"decoder\.zip: no such file"):
-        entries_of_run(results, occasion)
-    (tmp_path / "0.15").mkdir()
-    (tmp_path / "0.15" / "decoder.zip").write_bytes(b"decoder")
-    (tmp_path / "0.15" / "bs.zip").write_bytes(b"data")
-    (made,) = entries_of_run(results, occasion)
-    hashes = [hashlib.sha224(content).hexdigest() for content in (b"decoder", b"data")]
-    assert made == entry(image_set="mine", decoder_sha224=hashes[0], data_sha224=hashes[1])
-    with pytest.raises(ClicError, match=r"run\.json: no name of the data file"):
-        entries_of_run(replace(results, run={}), occasion)
+        checked(entry(**changes))
