@@ -1,4 +1,4 @@
-"""The commands `clic train` and `clic export`, run as a person runs them."""
+"""The commands `clic train` and `clic weights`, run as a person runs them."""
 
 import subprocess
 import sys
@@ -52,7 +52,7 @@ def test_settings_that_cannot_be_are_refused(arguments: list[str], message: str,
 
 
 def test_export_of_no_checkpoint_is_one_line(clic: Clic, tmp_path: Path) -> None:
-    done = clic("export", tmp_path / "x.safetensors", "0-clic")
+    done = clic("weights", "export", tmp_path / "x.safetensors", "0-clic")
     assert done.returncode == 2 and "no such checkpoint" in done.stderr and done.stderr.count("\n") == 1
 
 

@@ -1,13 +1,14 @@
-"""`clic export`: a checkpoint as a shipped model, integers for everything that decides a probability."""
+"""`clic weights export`: a checkpoint as a shipped model, integers for everything that decides a probability."""
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-HELP = "turn a checkpoint into the weights of a shipped model"
+HELP = "export a checkpoint as the weights of a shipped model"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """The checkpoint and the model's name."""
+    """What to do, with which checkpoint, and the model's name."""
+    parser.add_argument("what", choices=("export",))
     parser.add_argument("checkpoint", metavar="CHECKPOINT", type=Path, help="of 'clic train' (.safetensors)")
     parser.add_argument("name", metavar="NUMBER-NAME", help="such as 0-clic; replaces the weights of that name")
 

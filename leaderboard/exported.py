@@ -1,0 +1,84 @@
+"""The tables of a folder of results, comparison or submission, as rows and columns for any face."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from harness.errors import ClicError
+from harness.files import as_json
+from leaderboard import units
+from leaderboard.columns import BD_RATES, COMPARISON, LEADERBOARD
+from leaderboard.overview import overview
+from leaderboard.results import CANDIDATE_COLUMNS, SCORE_COLUMNS, read_leaderboard, read_table
+from leaderboard.tables import FACES, Column, Columns
+
+Rows = tuple[Columns, pd.DataFrame]
+TABLES = ("overview", "board", "bd-rates", "images", "candidates")
+_SCORES = {name: kind for name, kind in SCORE_COLUMNS.items() if name != "codec"}
+
+
+def export_table(folder: Path, name: str | None, face: str) -> str:
+    """A table of the results in `folder` as text: csv, json, latex or markdown.
+
+    `name` is one of `TABLES`; None is the overview of a comparison, else the board. Raises ClicError for a folder
+    without that table.
+    """
+    columns, rows = _table(folder, name)
+    if face == "json":
+        return as_json([{column.name: _plain(column.data(row)) for column in columns} for row in rows.itertuples()])
+    return FACES[face](columns, rows)
+
+
+def _table(folder: Path, name: str | None) -> Rows:
+    if name in ("images", "candidates"):
+        file, kinds = {"images": ("scores.csv", _SCORES), "candidates": ("candidates.csv", CANDIDATE_COLUMNS)}[name]
+        return _as_written(folder / file, kinds)
+    if not (folder / "comparison.json").exists():
+        if name in ("overview", "bd-rates"):
+            raise ClicError(f"{folder}: no comparison.json, so no table {name}; 'clic compare' writes it")
+        return LEADERBOARD, read_leaderboard(folder / "leaderboard.csv")
+    comparison = _comparison(folder / "comparison.json")
+    makers: Mapping[str, Callable[[Mapping[str, Any]], Rows]] = {
+        "overview": overview,
+        "board": lambda made: (COMPARISON, _frame(COMPARISON, made["codecs"])),
+        "bd-rates": lambda made: (BD_RATES, _frame(BD_RATES, made["bd_rate"])),
+    }
+    return makers[name or "overview"](comparison)
+
+
+def _comparison(path: Path) -> Mapping[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if {"codecs", "unreached", "bd_rate", "run"} <= found.keys():
+            return dict(found)
+    except (OSError, ValueError, AttributeError):
+        pass
+    raise ClicError(f"{path}: not what 'clic compare' writes; run it again")
+
+
+def _frame(columns: Columns, rows: list[dict[str, Any]]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=None if rows else [column.name for column in columns])
+
+
+def _as_written(path: Path, kinds: Mapping[str, type]) -> Rows:
+    """A file's own columns; of its numbers, those that are no texts."""
+    frame = read_table(path, kinds)
+    return [_column(name, kinds.get(name) is float) for name in frame.columns], frame
+
+
+def _column(name: str, is_number: bool) -> Column:
+    def text(row: Any) -> str:
+        value = getattr(row, name)
+        if not isinstance(value, float):
+            return str(value)
+        return units.integer(value) if value.is_integer() else units.fixed(value, 5)
+
+    return Column(name, name.replace("_", " "), "", text, is_number)
+
+
+def _plain(value: Any) -> Any:
+    """A cell as JSON has it: whole numbers without a point."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
