@@ -3,7 +3,7 @@
 import io
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,8 +84,8 @@ def _conversion_note(image: Image.Image) -> str:
     return "; ".join(notes)
 
 
-def _describe(path: Path) -> SourceImage:
-    """Size and note of one file, read as `load_rgb` reads it."""
+def describe_image(path: Path) -> SourceImage:
+    """Size and note of one file, read as `load_rgb` reads it. Raises ClicError."""
     with _reading(path) as image:
         turned, frames = _orientation(image) != 1, int(getattr(image, "n_frames", 1))
         if image.format == "TIFF" or image.mode.startswith("I") or image.mode == "F":
@@ -165,8 +165,8 @@ def look_at(folder: Path, out: Path) -> str:
     return f"{folder}: not read: {rest}" if rest else ""
 
 
-def list_images(folder: Path) -> list[SourceImage]:
-    """The images of a folder (not of its sub-folders), by name.
+def list_images(folder: Path, describe: Callable[[Path], SourceImage] = describe_image) -> list[SourceImage]:
+    """The images of a folder (not of its sub-folders), by name, each as `describe` has it.
 
     Raises ClicError for a missing or empty folder, an unreadable image, a name that a decoded file cannot have, and two
     files that would share one.
@@ -180,7 +180,7 @@ def list_images(folder: Path) -> list[SourceImage]:
                 f"{path}: {images[path.stem].path.name} has the same name without its ending, and both "
                 f"would decode to {path.stem}.png; rename one"
             )
-        images[path.stem] = _describe(path)
+        images[path.stem] = describe(path)
     if not images:
         below = "; ".join(_folders(folder))
         wanted = f"in it: {below}; give that one" if below else f"expected files ending in {', '.join(sorted(ENDINGS))}"

@@ -14,9 +14,10 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from harness.candidates import OF_A_SET, OF_AN_ALLOCATION, as_table
 from harness.errors import ClicError
 from harness.locks import Holder
-from harness.records import TABLES, Allocation, Candidate, Chosen, Failure, Key, Record
+from harness.records import TABLES, Allocation, Candidate, Chosen, Failure, Image, ImageFile, Key, Record
 from harness.streams import is_whole, read_stream, remove_others, write_stream
 from harness.tables import insert, read, schema
 
@@ -34,39 +35,10 @@ STEPS = {
 """What brings the tables of a version to the next one."""
 DATABASE = "results.sqlite"
 WRITTEN = ("scores.csv", "leaderboard.csv", "leaderboard.md", "report.html", "run.json", "failures.csv")  # beside it
+PART_ROWS = 100_000  # of a table that is written part by part
 WAIT_SECONDS = 60.0  # for another process's transaction
-COLUMNS = (
-    "image",
-    "width",
-    "height",
-    "codec",
-    "point",
-    "bytes",
-    "msssim_competition",
-    "msssim_paper",
-    "mse",
-    "encode_seconds",
-    "image_sha256",
-    "stream_sha256",
-    "pixels_sha256",
-    "codec_sha256",
-)
-FLOATS = ("msssim_competition", "msssim_paper", "mse", "encode_seconds")  # of the columns, may be missing
 _CLAIM = "CREATE TABLE claim (image TEXT, codec TEXT, point TEXT, holder TEXT, UNIQUE (image, codec, point))"
 _KEY = "image = ? AND codec = ? AND point = ?"
-_ROW = """image.width, image.height, codec.name, candidate.point, candidate.bytes, candidate.msssim_competition,
-    candidate.msssim_paper, candidate.mse, candidate.encode_seconds, image.sha256, candidate.stream_sha256,
-    candidate.pixels_sha256, codec.sha256"""
-_JOINED = """candidate JOIN image ON image.sha256 = candidate.image JOIN codec ON codec.sha256 = candidate.codec"""
-_OF_A_SET = f"""
-    SELECT member.name, {_ROW} FROM {_JOINED} JOIN member ON member.image = candidate.image
-        LEFT JOIN json_each(codec.points) AS place ON place.value = candidate.point
-    WHERE member.image_set = ? AND candidate.codec = ?
-    ORDER BY member.rowid, place.key IS NULL, place.key, candidate.bytes, candidate.point"""
-_OF_AN_ALLOCATION = f"""
-    SELECT chosen.name, {_ROW} FROM {_JOINED} JOIN chosen ON chosen.image = candidate.image
-        AND chosen.codec = candidate.codec AND chosen.point = candidate.point
-    WHERE chosen.allocation = ? ORDER BY chosen.rowid"""
 
 R = TypeVar("R", bound=Record)
 
@@ -153,6 +125,20 @@ class Store:
         with self._explaining():
             return [key for key in dict.fromkeys(keys) if not self._database.execute(query, key).fetchone()]
 
+    def lacking(self, codec: str, images: Iterable[str], points: Sequence[str]) -> dict[str, list[str]]:
+        """Of each image the points that have no candidate by a codec; images that lack none are left out."""
+        marks = ", ".join("?" * len(points))
+        numbers = f"SELECT image, count(*) FROM candidate WHERE codec = ? AND point IN ({marks}) GROUP BY image"
+        there = "SELECT point FROM candidate WHERE image = ? AND codec = ?"
+        found: dict[str, list[str]] = {}
+        with self._explaining():
+            counts = dict(self._database.execute(numbers, (codec, *points)).fetchall())
+            for image in images:
+                if counts.get(image, 0) < len(points):
+                    known = {point for (point,) in self._database.execute(there, (image, codec))}
+                    found[image] = [point for point in points if point not in known]
+        return found
+
     def claim(self, keys: Iterable[Key]) -> list[Key]:
         """Those of the keys that nobody has done or is doing; they are then this process's until done or released."""
         holder = self._writer()
@@ -204,16 +190,33 @@ class Store:
 
         Returns their keys. Only somebody else's hand, or a failing disk, makes such rows.
         """
-        query = "SELECT point, stream_sha256, bytes FROM candidate WHERE image = ? AND codec = ?"
-        with self._transaction():
+        query = "SELECT image, point, stream_sha256, bytes FROM candidate WHERE codec = ?"
+        wanted = set(images)
+        with self._explaining():
             lost = [
-                Key(image, codec, point)
-                for image in dict.fromkeys(images)
-                for point, digest, size in self._database.execute(query, (image, codec)).fetchall()
-                if not is_whole(self.folder, digest, size, reread)
+                (Key(image, codec, point), digest)
+                for image, point, digest, size in self._database.execute(query, (codec,))
+                if image in wanted and not is_whole(self.folder, digest, size, reread)
             ]
-            self._database.executemany(f"DELETE FROM candidate WHERE {_KEY}", lost)
-        return lost
+        with self._transaction():  # of that very stream: another run may have coded it again meanwhile
+            remove = f"DELETE FROM candidate WHERE {_KEY} AND stream_sha256 = ?"
+            self._database.executemany(remove, [(*key, digest) for key, digest in lost])
+        return [key for key, _ in lost]
+
+    def known_files(self) -> dict[str, tuple[ImageFile, Image]]:
+        """By path, each file that was read before, and the image that it held."""
+        query = "SELECT path, size, modified_ns, sha256, width, height, note FROM file JOIN image USING (sha256)"
+        with self._explaining():
+            return {
+                path: (ImageFile(path, size, modified_ns, digest), Image(digest, width, height, note))
+                for path, size, modified_ns, digest, width, height, note in self._database.execute(query)
+            }
+
+    def has_set(self, image_set: str) -> bool:
+        """Whether the members of a set are known. They are written together."""
+        with self._explaining():
+            found = self._database.execute("SELECT 1 FROM member WHERE image_set = ?", (image_set,)).fetchone()
+        return found is not None
 
     def candidates(self, image_set: str, codecs: Sequence[str]) -> "DataFrame":
         """A row for each image of a set under its name, and each candidate of it by these codecs (their hashes).
@@ -221,8 +224,17 @@ class Store:
         A codec's own points come first, in their order, then those beyond, the smallest stream first.
         """
         with self._explaining():
-            found = [self._database.execute(_OF_A_SET, (image_set, codec)).fetchall() for codec in codecs]
-        return _table([row for rows in found for row in rows])
+            found = [self._database.execute(OF_A_SET, (image_set, codec)).fetchall() for codec in codecs]
+        return as_table([row for rows in found for row in rows])
+
+    def candidates_in_parts(self, image_set: str, codecs: Sequence[str]) -> Iterator["DataFrame"]:
+        """The rows of `candidates` in tables of at most PART_ROWS, after an empty one."""
+        yield as_table([])
+        for codec in codecs:
+            with self._explaining():
+                found = self._database.execute(OF_A_SET, (image_set, codec))
+                while rows := found.fetchmany(PART_ROWS):
+                    yield as_table(rows)
 
     def allocate(self, allocation: Allocation, keys: Mapping[str, Key]) -> int:
         """Write an allocation and what it has for each name; returns its id."""
@@ -235,7 +247,7 @@ class Store:
     def chosen(self, allocation: int) -> "DataFrame":
         """A row for each image of an allocation, under its name, as `candidates` has them."""
         with self._explaining():
-            return _table(self._database.execute(_OF_AN_ALLOCATION, (allocation,)).fetchall())
+            return as_table(self._database.execute(OF_AN_ALLOCATION, (allocation,)).fetchall())
 
     def _writer(self) -> Holder:
         if self._holder is None:
@@ -285,8 +297,8 @@ class Store:
                 for path in self.folder.glob(pattern):
                     path.unlink(missing_ok=True)
             if dead and not is_new:
-                known = self._database.execute("SELECT stream_sha256 FROM candidate").fetchall()
-                remove_others(self.folder, {digest for (digest,) in known})
+                known = {digest for (digest,) in self._database.execute("SELECT stream_sha256 FROM candidate")}
+                remove_others(self.folder, known)
             for name in dead:
                 self._holder.forget(name)
 
@@ -324,9 +336,3 @@ class Store:
             f"{path}: cannot be written ({reason}); make room or choose another --out, and run the same command again: "
             "what was recorded is kept"
         )
-
-
-def _table(rows: list[tuple[Any, ...]]) -> "DataFrame":
-    import pandas
-
-    return pandas.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(FLOATS, float))

@@ -40,7 +40,6 @@ from harness.codecs.registry import open_members
 from harness.codecs.union import Union, union
 from harness.errors import ClicError
 from harness.files import as_json, sha256, write_atomic
-from harness.images import list_images
 from harness.locks import exclusive
 from harness.progress import bar, log
 from harness.rates import Rate
@@ -50,7 +49,7 @@ from harness.store import Store, open_store
 from harness.sweep.executor import Executor
 from harness.sweep.further import Goal, Swept, sweep_further
 from harness.sweep.local import LocalProcesses
-from harness.sweep.originals import Originals, record_originals
+from harness.sweep.originals import Originals, list_originals, record_originals
 from harness.sweep.plan import Plan, describe
 from harness.sweep.run import sweep
 
@@ -92,7 +91,7 @@ def submit(
     """
     require_linux()
     executor = executor or LocalProcesses()
-    images = list_images(images_folder)
+    images = list_originals(images_folder, out, rehash)
     members = open_members(request.codec)
     codec = union(members.values())
     codec.decoder_files(

@@ -18,15 +18,15 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> int:
     """Sweep, and print where the table is."""
     from harness.codecs.registry import open_codec, parts, union_spec
-    from harness.images import list_images, look_at
+    from harness.images import look_at
     from harness.progress import bar, log
     from harness.store import open_store
-    from harness.sweep.originals import record_originals
+    from harness.sweep.originals import list_originals, record_originals
     from harness.sweep.plan import Plan, describe
     from harness.sweep.run import sweep
 
     executor = shared.executor(options)
-    images = list_images(options.images)
+    images = list_originals(options.images, options.out, options.rehash)
     if remark := look_at(options.images, options.out):
         log(remark)
     codecs = [describe(open_codec(spec), spec) for spec in parts(union_spec(options.codec or [shared.CODEC]))]

@@ -20,6 +20,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Pack, and print the submission's folder; 1 where the set cannot reach the rate. Raises ClicError."""
+    from harness.candidates import COLUMNS
     from harness.challenge.pack import RateUnreachable, pack, set_pixels
     from harness.challenge.profiles import Target
     from harness.codecs.registry import open_submittable
@@ -27,7 +28,6 @@ def run(options: Namespace) -> int:
     from harness.locks import exclusive
     from harness.progress import log
     from harness.rates import Rate
-    from harness.store import COLUMNS
     from harness.sweep.table import find_codecs, read_candidates
 
     path, rate = options.candidates, Rate.parse(options.rate)

@@ -3,15 +3,17 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from harness.files import sha256
-from harness.images import SourceImage
+from harness.images import SourceImage, describe_image, list_images
 from harness.progress import Progress
-from harness.records import Image, ImageFile, Member
-from harness.store import Store
+from harness.records import Image, ImageFile, Member, Record
+from harness.store import DATABASE, Store, open_store
 
 # Of so new a file, a further change might leave size and time as they are: file systems count in up to two seconds.
 SETTLED_NS = 2_000_000_000
+BATCH = 1000  # records that are written together
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,24 @@ class Originals:
     hashes: Mapping[str, str]
 
 
+def list_originals(folder: Path, out: Path, rehash: bool = False) -> list[SourceImage]:
+    """As `list_images`, but a file whose size and time of change the run in `out` knows is not opened again."""
+    if rehash or not (out / DATABASE).exists():
+        return list_images(folder)
+    with open_store(out, write=False) as store:
+        known = store.known_files()
+    parent = folder.resolve()
+
+    def describe(path: Path) -> SourceImage:
+        if found := known.get(str(parent / path.name)):
+            file, image = found
+            if _is_same(file, path):
+                return SourceImage(path.stem, path, image.width, image.height, image.note)
+        return describe_image(path)
+
+    return list_images(folder, describe)
+
+
 def record_originals(
     images: Sequence[SourceImage], store: Store, rehash: bool = False, progress: Progress | None = None
 ) -> Originals:
@@ -30,25 +50,34 @@ def record_originals(
 
     A file whose size and time of change are those that the store knows is not read again, unless `rehash` is set.
     """
-    hashes = {}
+    known = {} if rehash else store.known_files()
+    folders = {folder: folder.resolve() for folder in {source.path.parent for source in images}}
+    hashes: dict[str, str] = {}
+    read: list[Record] = []
     for done, source in enumerate(images, 1):
-        hashes[source.name] = _hash(source, store, rehash)
+        path = str(folders[source.path.parent] / source.path.name)
+        found = known.get(path)
+        if found and _is_same(found[0], source.path):
+            digest = found[0].sha256
+        else:
+            state = source.path.stat()
+            digest = sha256(source.path.read_bytes())
+            read.append(Image(digest, source.width, source.height, source.note))
+            if time.time_ns() - state.st_mtime_ns > SETTLED_NS:
+                read.append(ImageFile(path, state.st_size, state.st_mtime_ns, digest))
+        hashes[source.name] = digest
+        if read and (len(read) >= BATCH or done == len(images)):
+            store.put(*read)
+            read.clear()
         if progress:
             progress(done, len(images))
     image_set = sha256("".join(f"{name}\n{digest}\n" for name, digest in hashes.items()).encode())
-    store.put(
-        *(Image(hashes[source.name], source.width, source.height, source.note) for source in images),
-        *(Member(image_set, source.name, hashes[source.name]) for source in images),
-    )
+    if not store.has_set(image_set):
+        store.put(*(Member(image_set, name, digest) for name, digest in hashes.items()))
     return Originals(image_set, tuple(images), hashes)
 
 
-def _hash(source: SourceImage, store: Store, rehash: bool) -> str:
-    path, state = source.path.resolve(), source.path.stat()
-    for known in () if rehash else store.rows(ImageFile, path=str(path)):
-        if (known.size, known.modified_ns) == (state.st_size, state.st_mtime_ns):
-            return known.sha256
-    digest = sha256(path.read_bytes())
-    if time.time_ns() - state.st_mtime_ns > SETTLED_NS:
-        store.put(ImageFile(str(path), state.st_size, state.st_mtime_ns, digest))
-    return digest
+def _is_same(file: ImageFile, path: Path) -> bool:
+    """Whether a file has the size and the time of change that are known of it."""
+    state = path.stat()
+    return (file.size, file.modified_ns) == (state.st_size, state.st_mtime_ns)

@@ -79,6 +79,11 @@ class Plan:
         wanted = dict.fromkeys(self.images, self.points) if self.further is None else self.further
         return [Key(image, self.codec.sha256, point) for image in self.images for point in wanted.get(image, ())]
 
+    @property
+    def size(self) -> int:
+        """How many candidates there are to be."""
+        return len(self.images) * len(self.points) if self.further is None else len(self.keys)
+
     def work(self, task: Task, point: str) -> int:
         """What one of a task's points costs, in pixels."""
         return round(task.pixels * self.weights.get(point, 1.0))
@@ -88,16 +93,24 @@ class Plan:
         """The codec's operating points, from the lowest rate to the highest."""
         return list(json.loads(self.codec.points))
 
+    def _lacking(self, store: Store) -> dict[str, list[str]]:
+        """By image, the wanted points that have no candidate."""
+        if self.further is None:
+            return store.lacking(self.codec.sha256, self.images, self.points)
+        found: dict[str, list[str]] = {}
+        for key in store.missing(self.keys):
+            found.setdefault(key.image, []).append(key.point)
+        return found
+
     def tasks(self, store: Store, leave: Collection[Key] = ()) -> list[Task]:
         """What is missing in the store, but for the keys to `leave`; the largest images first."""
-        lacking: dict[str, list[str]] = {}
-        for key in store.missing(self.keys):
-            if key not in leave:
-                lacking.setdefault(key.image, []).append(key.point)
+        lacking = self._lacking(store)
+        sources = [source for source in self.originals.images if self.originals.hashes[source.name] in lacking]
         tasks = []
-        for source in sorted(self.originals.images, key=lambda source: source.pixels, reverse=True):
+        for source in sorted(sources, key=lambda source: source.pixels, reverse=True):
             image = self.originals.hashes[source.name]
-            if points := lacking.pop(image, None):
+            points = [point for point in lacking.pop(image, ()) if Key(image, self.codec.sha256, point) not in leave]
+            if points:
                 path = str(source.path.resolve())
                 tasks.append(
                     Task(image, self.codec.sha256, tuple(points), path, self.codec.spec, source.name, source.pixels)

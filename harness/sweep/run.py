@@ -33,12 +33,13 @@ def sweep(
     With `reread`, streams that are there are read, and the damaged ones coded again. Raises ClicError, after all else
     is done, where candidates failed; they are listed in failures.csv.
     """
-    lost = store.forget_lost(plan.codec.sha256, plan.images, reread)
-    if lost:
-        log(f"sweep: {counted(len(lost), 'stream')} lost or damaged, to be coded again")
     store.put(plan.codec)
     store.append(Sweep(None, plan.originals.id, plan.codec.sha256, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"))
     failures = code_missing(plan, store, executor, progress)
+    # Afterwards: to look at millions of streams takes its time, in which nothing would be coded.
+    if lost := store.forget_lost(plan.codec.sha256, plan.images, reread):
+        log(f"sweep: {counted(len(lost), 'stream')} lost or damaged, to be coded again")
+        failures = code_missing(plan, store, executor, progress)
     export_candidates(store, plan.originals.id)
     path = store.folder / "failures.csv"
     rows = export_failures(path, plan, failures)
@@ -61,8 +62,8 @@ def code_missing(plan: Plan, store: Store, executor: Executor, progress: Progres
     lost: set[str] = set()  # images
     tasks = plan.tasks(store)
     missing = sum(len(task.points) for task in tasks)
-    if tasks and missing < len(plan.keys):
-        log(f"sweep: {len(plan.keys) - missing} of {len(plan.keys)} candidates are already there")
+    if tasks and missing < plan.size:
+        log(f"sweep: {plan.size - missing} of {plan.size} candidates are already there")
     done, total, is_told = 0, sum(plan.work(task, point) for task in tasks for point in task.points), False
     while tasks:
         claimed: list[Task] = []

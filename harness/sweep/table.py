@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from harness.candidates import COLUMNS, FLOATS
 from harness.codecs.registry import parts, union_spec
 from harness.errors import ClicError
-from harness.files import write_atomic
+from harness.files import atomic
 from harness.records import CodecConfig, Sweep
-from harness.store import COLUMNS, DATABASE, FLOATS, Store, open_store
+from harness.store import DATABASE, Store, open_store
 
 _INTEGERS = ("width", "height", "bytes")
 
@@ -18,8 +19,9 @@ _INTEGERS = ("width", "height", "bytes")
 def export_candidates(store: Store, image_set: str) -> None:
     """Write candidates.csv: the rows of a set's images by every codec that was swept over it, as it was swept last."""
     digests = {codec.name: codec.sha256 for codec in _swept(store, image_set)}
-    table = store.candidates(image_set, list(digests.values()))
-    write_atomic(store.folder / "candidates.csv", table.to_csv(index=False, lineterminator="\n").encode())
+    with atomic(store.folder / "candidates.csv") as file:
+        for number, part in enumerate(store.candidates_in_parts(image_set, list(digests.values()))):
+            file.write(part.to_csv(index=False, header=number == 0, lineterminator="\n").encode())
 
 
 def read_candidates(path: Path) -> pd.DataFrame:

@@ -19,10 +19,11 @@ from helpers import TESTS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.candidates import COLUMNS
 from harness.errors import ClicError
 from harness.locks import exclusive
 from harness.records import TABLES, Candidate, CodecConfig, Entry, Failure, Image, Key, Member, Record
-from harness.store import COLUMNS, DATABASE, Store, open_store
+from harness.store import DATABASE, Store, open_store
 from harness.streams import stream_path
 
 WRITER = TESTS / "harness" / "store_writer.py"

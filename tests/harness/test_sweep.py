@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,8 @@ from helpers import TOY, count, group_is_gone, left_over, marked, photograph, sw
 from PIL import Image
 from toy_codec import ToyCodec
 
+import harness.store
+from harness.candidates import COLUMNS
 from harness.codecs.protocol import codec_sha256
 from harness.codecs.registry import open_codec
 from harness.errors import ClicError
@@ -24,10 +27,10 @@ from harness.files import sha256
 from harness.images import list_images, load_rgb, pixels_sha256
 from harness.records import Candidate, Failure
 from harness.scores.msssim import Reference
-from harness.store import COLUMNS, open_store
+from harness.store import open_store
 from harness.streams import stream_path
 from harness.sweep.coding import code
-from harness.sweep.originals import record_originals
+from harness.sweep.originals import list_originals, record_originals
 from harness.sweep.plan import Task
 
 POINTS = list(ToyCodec().points())
@@ -312,3 +315,36 @@ def test_greyscale_and_alpha_are_coded_as_rgb(tmp_path: Path) -> None:
     Image.new("RGBA", (20, 30), (200, 100, 50, 0)).save(folder / "alpha.png")
     table = swept(folder, TOY, tmp_path / "out")
     assert len(table) == 2 * len(POINTS)
+
+
+def test_known_photographs_are_not_opened_again(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    whole = Image.open
+
+    def counting(path: Path, *arguments: Any) -> Image.Image:
+        opened.append(Path(path).stem)
+        return whole(path, *arguments)
+
+    out = tmp_path / "out"
+    for path in photographs.iterdir():
+        os.utime(path, (1e9, 1e9))
+    Image.new("L", (9, 8), 7).save(photographs / "grey.png")  # so new that its size and time could deceive
+    monkeypatch.setattr(Image, "open", counting)
+    listed = list_originals(photographs, out)
+    assert listed == list_images(photographs) and len(opened) == 10
+    with open_store(out) as store:
+        record_originals(listed, store)
+    opened.clear()
+    assert list_originals(photographs, out) == listed and opened == ["grey"]
+    opened.clear()
+    assert list_originals(photographs, out, rehash=True) == listed and len(opened) == 5
+
+
+def test_a_long_table_is_written_in_parts(photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "out"
+    table = swept(photographs, TOY, out)
+    monkeypatch.setattr(harness.store, "PART_ROWS", 3)
+    swept(photographs, TOY, out)
+    assert (out / "candidates.csv").read_text() == table.to_csv(index=False, lineterminator="\n")
