@@ -3,6 +3,7 @@
 from argparse import ArgumentParser, Namespace
 
 from harness.commands import options as shared
+from harness.commands.dry_run import add_dry_run, dry_run
 
 HELP = "code every image at every operating point; writes DIR/candidates.csv"
 
@@ -13,6 +14,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     shared.add_codecs(parser, "one after the other, into the same table")
     shared.add_executor(parser)
     shared.add_rehash(parser)
+    add_dry_run(parser)
 
 
 def run(options: Namespace) -> int:
@@ -25,11 +27,15 @@ def run(options: Namespace) -> int:
     from harness.sweep.plan import Plan, describe
     from harness.sweep.run import sweep
 
+    specs = parts(union_spec(options.codec or [shared.CODEC]))
     executor = shared.executor(options)
+    if options.dry_run:
+        look_at(options.images, options.out)
+        return dry_run(options, specs)
     images = list_originals(options.images, options.out, options.rehash)
     if remark := look_at(options.images, options.out):
         log(remark)
-    codecs = [describe(open_codec(spec), spec) for spec in parts(union_spec(options.codec or [shared.CODEC]))]
+    codecs = [describe(open_codec(spec), spec) for spec in specs]
     with open_store(options.out) as store:
         with bar("read") as progress:
             originals = record_originals(images, store, options.rehash, progress)

@@ -3,6 +3,7 @@
 from argparse import ArgumentParser, Namespace
 
 from harness.commands import options as shared
+from harness.commands.dry_run import add_dry_run, dry_run
 
 HELP = "the whole way: code, select, pack, verify, score and report"
 
@@ -26,13 +27,14 @@ def add_run_arguments(parser: ArgumentParser) -> None:
     shared.add_executor(parser)
     shared.add_time_limit(parser)
     shared.add_rehash(parser)
+    add_dry_run(parser)
 
 
 def run(options: Namespace) -> int:
     """Submit, then write the report by the command of that name; 1 where a rate would be rejected."""
     from harness.challenge.submit import Request, submit
     from harness.cli import run_command
-    from harness.codecs.registry import union_spec
+    from harness.codecs.registry import parts, union_spec
     from harness.images import look_at
     from harness.progress import counted, log
     from harness.rates import Rate
@@ -42,6 +44,8 @@ def run(options: Namespace) -> int:
     if remark := look_at(options.images, options.out):
         log(remark)
     codec = union_spec(options.codec or [shared.CODEC])
+    if options.dry_run:
+        return dry_run(options, parts(codec), len(rates))
     request = Request(codec, profile, rates, options.objective, options.team, options.time_limit, variant)
     result = submit(options.images, options.out, request, shared.executor(options), options.rehash)
     if (options.out / "leaderboard.csv").exists():

@@ -1,0 +1,89 @@
+"""What `--dry-run` shows: what a run would take, from a first task's measure, and whether there is room for it."""
+
+import shutil
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from harness.sweep.forecast import Forecast, Sample
+
+
+def add_dry_run(parser: ArgumentParser) -> None:
+    """Only say what it would take."""
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="write nothing; code one image at three points and say what time, memory and disk the run will take",
+    )
+
+
+def dry_run(options: Namespace, specs: Sequence[str], rates: int = 0) -> int:
+    """Measure one image by each codec and print the forecast; 1 where memory or disk will not do."""
+    from harness.codecs.registry import open_codec
+    from harness.memory import available_bytes
+    from harness.progress import log
+    from harness.sweep.forecast import forecast, measure, missing
+    from harness.sweep.local import usable_cores
+    from harness.sweep.originals import list_originals
+    from harness.sweep.plan import describe
+
+    images = list_originals(options.images, options.out, options.rehash)
+    found: list[tuple[Sample, Forecast]] = []
+    for spec in specs:
+        codec = open_codec(spec)
+        points = list(dict.fromkeys(codec.points()))
+        wanted = missing(images, describe(codec, spec), points, options.out)
+        todo = sorted((entry.source for entry in wanted if entry.points), key=lambda source: source.pixels)
+        middle = (todo or sorted(images, key=lambda source: source.pixels))[len(todo or images) // 2]
+        log(f"dry run: coding {middle.path.name} at three points with {codec.name}")
+        sample = measure(middle, describe(codec, spec), points)
+        found.append((sample, forecast(sample, wanted, len(points))))
+    every = [expected for _, expected in found]
+    memory = max(expected.process_bytes for expected in every)
+    cores, free = usable_cores(), available_bytes()
+    workers = options.workers or max(1, min(cores, free // max(1, memory)))
+    disk = sum(expected.stream_bytes for expected in every) + rates * max(expected.png_bytes for expected in every)
+    room = shutil.disk_usage(_existing(options.out)).free
+    core_seconds = sum(expected.core_seconds for expected in every)
+    for sample, _ in found:
+        print(
+            f"measured  {sample.name}, {sample.pixels / 1e6:.1f} megapixels, {len(sample.places)} points: "
+            f"{sample.prepare_seconds + sum(sample.seconds):.1f} s of one core, {sample.peak_bytes / 1e9:.1f} GB"
+        )
+    print(f"to code   {sum(expected.candidates for expected in every):,} candidates of {len(images):,} images")
+    if options.cluster:
+        print(f"time      {duration(core_seconds)} of one core, to be divided by the cluster's")
+    else:
+        print(f"time      {duration(core_seconds / workers)} by {workers} of {cores} processes")
+    if rates:
+        seconds = rates * max(expected.decode_seconds for expected in every) / cores
+        print(f"          {duration(seconds)} more to decode and verify at {rates} rate{'s'[: rates > 1]}")
+    print(f"memory    {workers * memory / 1e9:.1f} GB at the peak, {free / 1e9:.1f} GB are free")
+    print(f"disk      {size(disk)}, {size(room)} are free")
+    lacks = [what for what, short in (("memory", workers * memory > free), ("disk", disk > room)) if short]
+    if lacks:
+        print(f"too little {' and '.join(lacks)}: make room, or take fewer --workers or another --out")
+    return 1 if lacks else 0
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them."""
+    for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"about {seconds / length:.0f} {unit}"
+    return f"about {max(1, seconds):.0f} s"
+
+
+def size(count: float) -> str:
+    """Bytes as a person says them."""
+    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{max(1, count / 1e6):,.0f} MB"
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest above it that there is."""
+    path = folder.resolve()
+    while not path.exists():
+        path = path.parent
+    return path
