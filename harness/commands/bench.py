@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from harness.bench.decode import Measured
 
 HELP = (
-    "measure speed: decoding beside AVIF, HEIC and JPEG XL, scoring beside the server's way, selection up to a million"
+    "measure speed: decoding beside AVIF, HEIC and JPEG XL, scoring beside the server's way, selection of a million, "
+    "sweeps by each executor"
 )
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """What to measure, on which images."""
-    parser.add_argument("what", choices=("decode", "score", "select"))
+    parser.add_argument("what", choices=("decode", "score", "select", "sweep"))
     parser.add_argument(
         "--images",
         metavar="IMAGES",
@@ -40,7 +41,8 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--codec",
         metavar="NAME",
         action="append",
-        help="one of 'clic codecs', or module:attribute; settings as ,key=value; may be given again; default: clic",
+        help="one of 'clic codecs', or module:attribute; settings as ,key=value; may be given again; "
+        "default: clic, for sweep jpeg",
     )
     parser.add_argument("--csv", metavar="FILE", type=Path, help="write the figures there too")
     shared.add_profile(parser)
@@ -48,7 +50,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Measure and print the table."""
-    return {"decode": _decode, "score": _score, "select": _select}[options.what](options)
+    return {"decode": _decode, "score": _score, "select": _select, "sweep": _sweep}[options.what](options)
 
 
 def _sizes(text: str) -> list[int]:
@@ -116,6 +118,33 @@ def _select(options: Namespace) -> int:
             for row in results
         ],
         f"synthetic sets at 0.15 bpp, from arrays to the choice, one thread, {processor()}.",
+    )
+    _write(options.csv, results)
+    return 0
+
+
+def _sweep(options: Namespace) -> int:
+    from harness.bench.alone import processor
+    from harness.bench.sweep import bench_sweep
+    from harness.images import list_images
+    from harness.photographs import write_photographs
+    from harness.progress import bar
+
+    spec = (options.codec or ["jpeg"])[0]
+    with TemporaryDirectory() as folder, bar("sweep") as progress:
+        if not options.images:
+            options.images = Path(folder)
+            write_photographs(options.images)
+        images = list_images(options.images)
+        results = bench_sweep(images, spec, progress)
+    _print(
+        ("executor", "processes", "candidates", "s", "times\nbare"),
+        [
+            (row.executor, f"{row.processes}", f"{row.candidates}", f"{row.seconds:.1f}", f"{row.times_bare:.2f}")
+            for row in results
+        ],
+        f"{len(images)} images by {spec}, from an empty folder to the table, start of all processes included, "
+        f"{processor()}.",
     )
     _write(options.csv, results)
     return 0

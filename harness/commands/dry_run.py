@@ -21,6 +21,7 @@ def add_dry_run(parser: ArgumentParser) -> None:
 
 def dry_run(options: Namespace, specs: Sequence[str], rates: int = 0) -> int:
     """Measure one image by each codec and print the forecast; 1 where memory or disk will not do."""
+    from harness.codecs.protocol import Adaptive
     from harness.codecs.registry import open_codec
     from harness.memory import available_bytes
     from harness.progress import log
@@ -31,14 +32,17 @@ def dry_run(options: Namespace, specs: Sequence[str], rates: int = 0) -> int:
 
     images = list_originals(options.images, options.out, options.rehash)
     found: list[tuple[Sample, Forecast]] = []
+    beyond: list[str] = []
     for spec in specs:
-        codec = open_codec(spec)
-        points = list(dict.fromkeys(codec.points()))
-        wanted = missing(images, describe(codec, spec), points, options.out)
+        opened = open_codec(spec)
+        codec, points = describe(opened, spec), list(dict.fromkeys(opened.points()))
+        wanted = missing(images, codec, points, options.out)
         todo = sorted((entry.source for entry in wanted if entry.points), key=lambda source: source.pixels)
         middle = (todo or sorted(images, key=lambda source: source.pixels))[len(todo or images) // 2]
         log(f"dry run: coding {middle.path.name} at three points with {codec.name}")
-        sample = measure(middle, describe(codec, spec), points)
+        sample = measure(middle, codec, points)
+        if isinstance(opened, Adaptive) and rates:
+            beyond.append(opened.about_further())
         found.append((sample, forecast(sample, wanted, len(points))))
     every = [expected for _, expected in found]
     memory = max(expected.process_bytes for expected in every)
@@ -50,13 +54,15 @@ def dry_run(options: Namespace, specs: Sequence[str], rates: int = 0) -> int:
     for sample, _ in found:
         print(
             f"measured  {sample.name}, {sample.pixels / 1e6:.1f} megapixels, {len(sample.places)} points: "
-            f"{sample.prepare_seconds + sum(sample.seconds):.1f} s of one core, {sample.peak_bytes / 1e9:.1f} GB"
+            f"{sample.prepare_seconds + sum(sample.seconds):.1f} s by one process, {sample.peak_bytes / 1e9:.1f} GB"
         )
     print(f"to code   {sum(expected.candidates for expected in every):,} candidates of {len(images):,} images")
     if options.cluster:
         print(f"time      {duration(core_seconds)} of one core, to be divided by the cluster's")
     else:
         print(f"time      {duration(core_seconds / workers)} by {workers} of {cores} processes")
+    for what in beyond:
+        print(f"          further points come on top: {what}")
     if rates:
         seconds = rates * max(expected.decode_seconds for expected in every) / cores
         print(f"          {duration(seconds)} more to decode and verify at {rates} rate{'s'[: rates > 1]}")

@@ -69,3 +69,13 @@ def test_a_failing_decoder_ends_the_run_in_one_line(pair: Path, capsys: pytest.C
     assert main(["bench", "decode", "--images", str(pair), "--codec", "toy_codec:Broken"]) == 2
     *_, last = capsys.readouterr().err.splitlines()
     assert "'broken' ended with status 3: no such model" in last
+
+
+def test_a_sweep_by_each_executor(pair: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    csv = pair.parent / "sweep.csv"
+    assert main(["bench", "sweep", "--images", str(pair), "--codec", "toy_codec:ToyCodec", "--csv", str(csv)]) == 0
+    table = pd.read_csv(csv)
+    assert (table["candidates"] == 8).all() and (table["seconds"] > 0).all()
+    assert table["times_bare"].to_numpy() == pytest.approx(table["seconds"] / table["seconds"][0])
+    assert list(table["executor"][:2]) == ["none, nothing stored", "local"] and "dask" in set(table["executor"])
+    assert "times" in capsys.readouterr().out
