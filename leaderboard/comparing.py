@@ -21,6 +21,7 @@ from harness.progress import bar, log
 from harness.rates import Rate
 from harness.scores.objectives import psnr
 from harness.store import DATABASE, WRITTEN, Store, open_store
+from harness.sweep.executor import Executor
 from harness.sweep.local import LocalProcesses
 from harness.sweep.originals import Originals, record_originals
 from leaderboard.columns import BD_RATES, COMPARISON
@@ -77,12 +78,12 @@ def require_own(images: Path, out: Path) -> None:
 
 
 def compare_codecs(
-    images_folder: Path, out: Path, request: Request, workers: int | None = None, rehash: bool = False
+    images_folder: Path, out: Path, request: Request, executor: Executor, rehash: bool = False
 ) -> Compares:
     """Code what is missing, select for each codec and rate, decode what was selected, and write the report.
 
     Raises ClicError for what the user can mend. A codec that fails on some photographs, and one that cannot reach a
-    rate, are told with the reason; the others go on.
+    rate, are told with the reason; the others go on. `executor` codes; decoding is always done on this machine.
     """
     require_own(images_folder, out)
     images = list_images(images_folder)
@@ -95,13 +96,12 @@ def compare_codecs(
         with bar("identify") as progress:
             image_set = identify(images, progress=progress).label
         wanted = plans(request.codecs, originals)
-        executor = LocalProcesses(workers)
         contenders = [measure(plan, store, executor, rehash, bar) for plan in wanted]
         run = _Run(store, originals, request, contenders)
         choices = run.choices()
         for contender in contenders:
             with bar(f"decode {contender.name}") as progress:
-                decode_all(contender.plan, store, run.chosen(choices, contender), executor, progress)
+                decode_all(contender.plan, store, run.chosen(choices, contender), LocalProcesses(), progress)
         comparison = run.comparison(image_set, choices)
         page = run.write(images_folder, comparison, choices)
     return Compares(comparison, page, [one.name for one in contenders if len(one.failures)])

@@ -19,7 +19,7 @@ from harness.rates import Rate
 from harness.records import Allocation, Failure, Key
 from harness.selection.exact import Selection, chosen_rows, select
 from harness.store import Store
-from harness.sweep.local import Executor
+from harness.sweep.executor import Executor
 from harness.sweep.originals import Originals
 from harness.sweep.plan import Plan, describe
 from harness.sweep.run import sweep

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import cast
 
 import pandas as pd
 from PIL import Image
@@ -27,7 +26,7 @@ from harness.records import Failure, Key, Score
 from harness.store import Store
 from harness.streams import read_stream
 from harness.sweep.coding import failure
-from harness.sweep.local import Executor, Work
+from harness.sweep.executor import Executor, Lost
 from harness.sweep.plan import Plan, Task
 
 FOLDER = "decoded"
@@ -73,23 +72,19 @@ def decode_all(
     stream does not decode to the pixels that were scored.
     """
     wanted = _missing(plan, store.folder, chosen)
-    # The executor hands on whatever its work yields.
-    work = cast(
-        Work, partial(_decode, run=store.folder, streams={key: one.stream_sha256 for key, one in wanted.items()})
-    )
+    work = partial(_decode, run=store.folder, streams={key: one.stream_sha256 for key, one in wanted.items()})
     for done, (task, result) in enumerate(executor.run(work, _tasks(plan, wanted)), 1):
-        if isinstance(result, Failure):
+        if isinstance(result, Failure | Lost):
             raise ClicError(f"{plan.codec.name}: {task.name} cannot be decoded: {result.reason}; mend the codec")
-        decoded = cast(Decoded, result)
-        one = wanted[decoded.key]
-        if decoded.pixels_sha256 != one.pixels_sha256:
+        one = wanted[result.key]
+        if result.pixels_sha256 != one.pixels_sha256:
             raise ClicError(
-                f"{plan.codec.name}: {task.name} at point {decoded.key.point} decodes to other pixels than those that "
+                f"{plan.codec.name}: {task.name} at point {result.key.point} decodes to other pixels than those that "
                 "were scored; mend the codec, or compare anew on this machine in another --out"
             )
         for path in one.paths:
-            write_atomic(path, decoded.png)
-        store.put(Score(*decoded.key, SECONDS, decoded.seconds))
+            write_atomic(path, result.png)
+        store.put(Score(*result.key, SECONDS, result.seconds))
         progress(done, len(wanted))
 
 

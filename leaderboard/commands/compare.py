@@ -26,23 +26,22 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     shared.add_profile(parser)
     shared.add_objective(parser)
-    shared.add_workers(parser)
+    shared.add_executor(parser)
     shared.add_rehash(parser)
 
 
 def run(options: Namespace) -> int:
     """Compare, print the table and where the report is; 1 where a codec failed on some photograph."""
-    from harness.challenge.profiles import load_profile
     from harness.errors import ClicError
     from harness.progress import log
     from harness.rates import Rate
     from leaderboard.comparing import compare_codecs
     from leaderboard.contenders import Request
 
-    profile = load_profile(options.profile)
+    profile, _ = shared.read_rules(options)
     rates = [Rate.parse(rate) for rate in options.rates] if options.rates else profile.rates
     request = Request(options.codecs, profile, rates, options.objective)
-    found = compare_codecs(options.images, options.out, request, options.workers, options.rehash)
+    found = compare_codecs(options.images, options.out, request, shared.executor(options), options.rehash)
     if found.page is None:
         raise ClicError(
             f"no codec reached any of these rates; the reasons are in {options.out / 'comparison.json'}; ask for "
