@@ -12,6 +12,7 @@ from harness.challenge.profiles import Profile
 from harness.errors import ClicError
 from harness.files import write_atomic
 
+DECODER = "decoder.zip"  # the name of what holds `decode` and all that it needs
 MAX_MEMBERS = 10_000
 MAX_RATIO = 200  # unpacked over packed bytes; weights and code stay below 20, deflate reaches 1,032
 RATIO_FREE_BYTES = 10_000_000  # below this size a high ratio harms nobody
@@ -56,6 +57,15 @@ def sha224(path: Path) -> str:
     """Hex SHA-224 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha224").hexdigest()
+
+
+def members_sha256(path: Path) -> dict[str, str]:
+    """Hex SHA-256 of each member of an archive, by name; not to be used on a stranger's. Raises ClicError."""
+    with _open(path) as archive:
+        try:
+            return {name: hashlib.sha256(archive.read(name)).hexdigest() for name in archive.namelist()}
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
+            raise ClicError(f"{path}: damaged ({error}); pack it again") from error
 
 
 def archive_problems(path: Path, max_bytes: int, max_members: int = MAX_MEMBERS) -> list[str]:

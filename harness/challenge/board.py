@@ -117,8 +117,8 @@ def reconstruction_sha256(pictures: Path, chosen: pd.DataFrame) -> str:
     return sha256("".join(lines).encode())
 
 
-def entry_of(found: Verification, allocation: int, chosen: pd.DataFrame, **described: Any) -> Entry:
-    """The entry of a verified data file; `described` are the fields that say whose it is, and of what."""
+def entry_of(found: Verification, allocation: int, chosen: pd.DataFrame, codec: str, **described: Any) -> Entry:
+    """The entry of a verified data file of what `codec` opens; `described` are the fields that say whose it is."""
     scores = asdict(aggregate(chosen))
     return Entry(
         id=None,
@@ -130,7 +130,7 @@ def entry_of(found: Verification, allocation: int, chosen: pd.DataFrame, **descr
         elo=None,
         accepted=found.ok,
         findings=json.dumps([str(finding) for finding in found.findings]),
-        verification=as_json(found.to_json()),
+        verification=as_json({**found.to_json(), "codec": codec}),
         source=SOURCE,
         **scores,
         **described,

@@ -10,7 +10,6 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +30,8 @@ from harness.challenge.board import (
     recorded,
     write_tables,
 )
+from harness.challenge.environment import versions_here
+from harness.challenge.expected import Expected, check_encoder
 from harness.challenge.pack import Packed, RateUnreachable, pack, set_pixels
 from harness.challenge.profiles import Profile, Target
 from harness.challenge.sandbox import require_linux
@@ -53,15 +54,13 @@ from harness.sweep.originals import Originals, list_originals, record_originals
 from harness.sweep.plan import Plan, describe
 from harness.sweep.run import sweep
 
-VERSIONED = ("clic-harness", "numpy", "pillow", "torch")
-
 
 @dataclass(frozen=True)
 class Request:
     """What is to be submitted: by which codec or union, under which rules, at which rates, and what is best.
 
     `team` defaults to the codec's name; `time_limit` is in seconds, for decoding one rate; `variant` is which of the
-    team's decoders this is, from 1.
+    team's decoders this is, from 1; where a decoder is `expected`, no other is sent.
     """
 
     codec: str
@@ -71,6 +70,7 @@ class Request:
     team: str | None = None
     time_limit: float | None = None
     variant: int = 1
+    expected: Expected | None = None
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,8 @@ def submit(
     codec.decoder_files(
         request.profile.data_file, request.profile.payload
     )  # wrong ones are told before hours of coding
+    if request.expected:
+        check_encoder(codec, request.expected, request.profile, images[0].path)
     for source in images:
         if source.note:
             log(f"{source.path.name}: {source.note}")
@@ -150,6 +152,8 @@ class _Run:
         """Pack, verify and record one rate. Raises RateUnreachable, and ClicError."""
         target = Target(self.request.profile, rate, set_pixels(candidates))
         packed = pack(candidates, self.codec, self.store.folder, target, self.request.objective)
+        if self.request.expected:
+            packed = replace(packed, decoder=self.request.expected.sent(packed.decoder))
         selection, folder = packed.selection, self.store.folder / str(rate)
         packed.write(folder)
         log(
@@ -193,6 +197,8 @@ class _Run:
                     "originals": dict(zip(chosen["image"], chosen["image_sha256"], strict=True)),
                     "decoder": sha224(folder / DECODER),
                     "data": data_sha224,
+                    "versions": versions_here(request.profile.packages),
+                    "expected": request.expected.sha224 if request.expected else "",
                 }
             ).encode()
         )
@@ -207,9 +213,10 @@ class _Run:
         for stale in pictures.glob("*.png"):
             stale.unlink()
         log(f"{rate}: decoding in the sandbox")
-        how = VerifyOptions(request.time_limit, keep=pictures, trusted=True)
+        how = VerifyOptions(request.time_limit, keep=pictures, trusted=True, expected=request.expected)
         found = verify(folder, self.images_folder, request.profile, str(rate), how)
-        return entry_of(found, allocation, chosen, inputs_sha256=inputs, data_sha224=data_sha224, **described)
+        hashes = {"inputs_sha256": inputs, "data_sha224": data_sha224}
+        return entry_of(found, allocation, chosen, request.codec, **hashes, **described)
 
     def codec_record(self) -> dict[str, str]:
         """What run.json says of the codec, at each rate too."""
@@ -227,7 +234,7 @@ class _Run:
             "variant": request.variant,
             "codec": {**self.codec_record(), "config": self.codec.config()},
             "images": _images(self.originals),
-            "versions": _versions(),
+            "versions": versions_here(request.profile.packages),
             "machine": f"{platform.system()} {platform.machine()}",
         }
 
@@ -243,13 +250,3 @@ def _images(originals: Originals) -> Mapping[str, Any]:
         }
         for source in originals.images
     }
-
-
-def _versions() -> Mapping[str, str]:
-    versions = {"python": platform.python_version()}
-    for package in VERSIONED:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:  # a codec may do without
-            continue
-    return versions

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.challenge.expected import Expected
 from harness.challenge.findings import Finding
 from harness.challenge.pictures import picture_findings, pictures_in, pixels_digest
 from harness.challenge.profiles import Profile
@@ -24,7 +25,8 @@ class VerifyOptions:
     `trusted` says that the decoder was packed by this installation, `unsafe` that it may run without a box all the
     same. It is run `runs` times, once or twice: the second time with another number of threads, to see whether it
     gives the same pictures. `honest` asks whether the pictures come from the data file alone (see honest.py), with
-    `other_data`, a data file of other images, or the right one shuffled.
+    `other_data`, a data file of other images, or the right one shuffled. Any other decoder than the one that is
+    `expected` is a finding.
     """
 
     time_limit: float | None = None
@@ -34,6 +36,7 @@ class VerifyOptions:
     runs: int = 1
     honest: bool = False
     other_data: Path | None = None
+    expected: Expected | None = None
 
 
 @dataclass(frozen=True)

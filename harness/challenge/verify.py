@@ -1,12 +1,13 @@
 """Everything for which the challenge's server would reject a submission, all at once and beforehand."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from harness.challenge import contents
-from harness.challenge.archive import sha224
+from harness.challenge.archive import DECODER, sha224
+from harness.challenge.environment import versions_here
 from harness.challenge.findings import Finding
 from harness.challenge.honest import honesty_findings
 from harness.challenge.profiles import Profile
@@ -18,7 +19,6 @@ from harness.sweep.local import usable_cores
 
 __all__ = ["DECODER", "Verification", "VerifyOptions", "require_box", "verify"]
 
-DECODER = "decoder.zip"
 _SAYS_AT_MOST = 300  # characters of the decoder's last line
 
 
@@ -29,7 +29,7 @@ class Verification:
     `images` counts the pictures that decoded as they should. Seconds, memory and `sandbox` are None where the
     decoder was not run; `not_enforced` names what the sandbox could not keep it from. `decoder_says` is the last line
     that the decoder printed; ours says there how its seconds split into entropy decoding, synthesis and PNG. It was
-    run `runs` times; seconds and memory are the first run's.
+    run `runs` times; seconds and memory are the first run's. `versions` are those of what it ran with.
     """
 
     findings: tuple[Finding, ...]
@@ -46,6 +46,7 @@ class Verification:
     sandbox: str | None = None
     not_enforced: tuple[str, ...] = ()
     runs: int = 0
+    versions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -75,6 +76,9 @@ def verify(
 
     blocking = list(contents.blocking(decoder, data, profile))
     other = [*contents.sizes(decoder, data, profile, budget, rate), *contents.forbidden(decoder)]
+    versions = versions_here(profile.packages)
+    if options.expected:
+        other += options.expected.findings(decoder, versions, profile)
     trial = Trial(decoder, data, profile, tuple(originals), options)
     runs: list[DecodeRun] = []
     digests: Mapping[str, str] = {}
@@ -105,6 +109,7 @@ def verify(
         sandbox=run.level if run else None,
         not_enforced=run.not_enforced if run else (),
         runs=len(runs),
+        versions=versions,
     )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from harness.challenge.expected import Expected
     from harness.challenge.profiles import Profile
     from harness.sweep.executor import Executor
 
@@ -43,16 +44,43 @@ def add_variant(parser: ArgumentParser) -> None:
     )
 
 
-def read_rules(options: Namespace) -> "tuple[Profile, int]":
-    """The profile on its track, and the variant's number; one line says which they are. Raises ClicError."""
+def add_expect_decoder(parser: ArgumentParser) -> None:
+    """The decoder that alone may be sent."""
+    parser.add_argument(
+        "--expect-decoder",
+        metavar="HASH|DIR",
+        help="take no decoder but this: a SHA-224, or a folder where 'clic freeze' put one, which is then sent itself; "
+        "profile, track and variant are those of the frozen one unless they are given",
+    )
+
+
+def read_expect_decoder(options: Namespace) -> "Expected | None":
+    """What --expect-decoder names, if it is given. Raises ClicError."""
+    if options.expect_decoder is None:
+        return None
+    from harness.challenge.expected import read_expected
+
+    return read_expected(options.expect_decoder)
+
+
+def read_rules(options: Namespace, expected: "Expected | None" = None) -> "tuple[Profile, int]":
+    """The profile on its track, and the variant's number; one line says which they are.
+
+    What the options leave open is as it was frozen. Raises ClicError, also where they say otherwise.
+    """
     from harness.challenge.profiles import load_profile, newest_profile
     from harness.progress import log
 
-    profile = load_profile(options.profile or newest_profile(), options.track)
-    variant = getattr(options, "variant", None) or 1
+    frozen = expected.frozen if expected else None
+    name = options.profile or (frozen.profile if frozen else newest_profile())
+    track = options.track or (frozen.track if frozen else "") or None
+    variant = getattr(options, "variant", None) or (frozen.variant if frozen else 1)
+    profile = load_profile(name, track)
     profile.check_variant(variant)
-    named = profile.name if options.profile else f"{profile.name}, the newest, as --profile names none"
-    log(f"rules: {named} ({profile.title}); {profile.describe_machine()}; variant {variant}")
+    if expected:
+        expected.check_rules(profile, variant)
+    how = "" if options.profile else ", as frozen" if frozen else ", the newest, as --profile names none"
+    log(f"rules: {profile.name}{how} ({profile.title}); {profile.describe_machine()}; variant {variant}")
     return profile, variant
 
 

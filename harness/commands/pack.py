@@ -15,11 +15,14 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--out", metavar="DIR", type=shared.folder, required=True)
     shared.add_profile(parser)
     shared.add_variant(parser)
+    shared.add_expect_decoder(parser)
     shared.add_objective(parser)
 
 
 def run(options: Namespace) -> int:
     """Pack, and print the submission's folder; 1 where the set cannot reach the rate. Raises ClicError."""
+    from dataclasses import replace
+
     from harness.candidates import COLUMNS
     from harness.challenge.pack import RateUnreachable, pack, set_pixels
     from harness.challenge.profiles import Target
@@ -37,7 +40,8 @@ def run(options: Namespace) -> int:
         lacking = f"no column {', '.join(missing)}" if missing else "no rows"
         raise ClicError(f"{path}: {lacking}; give a candidates.csv as 'clic encode' writes it, or the folder of a run")
     candidates, spec = find_codecs(table, path, options.codec)
-    profile, _ = shared.read_rules(options)
+    expected = shared.read_expect_decoder(options)
+    profile, _ = shared.read_rules(options, expected)
     target = Target(profile, rate, set_pixels(candidates))
     run_folder = path if path.is_dir() else path.parent
     with exclusive(options.out):
@@ -46,6 +50,8 @@ def run(options: Namespace) -> int:
         except RateUnreachable as error:
             log(str(error))
             return 1
+        if expected:
+            packed = replace(packed, decoder=expected.sent(packed.decoder))
         packed.write(options.out / str(rate))
     selection = packed.selection
     log(f"{rate}: {selection.bytes} of {selection.budget} bytes, {selection.objective} {selection.score:.6f}")

@@ -22,6 +22,7 @@ def add_run_arguments(parser: ArgumentParser) -> None:
         "--rates", metavar="BPP[,BPP...]", type=shared.comma_list, help="bits per pixel; default: the profile's"
     )
     shared.add_codecs(parser, "one submission with each image by whichever does best")
+    shared.add_expect_decoder(parser)
     parser.add_argument("--team", metavar="NAME", help="name on the leaderboard; default: the codec's")
     shared.add_objective(parser)
     shared.add_executor(parser)
@@ -39,14 +40,16 @@ def run(options: Namespace) -> int:
     from harness.progress import counted, log
     from harness.rates import Rate
 
-    profile, variant = shared.read_rules(options)
+    expected = shared.read_expect_decoder(options)
+    profile, variant = shared.read_rules(options, expected)
+    codec = union_spec(options.codec or [expected.codec if expected and expected.codec else shared.CODEC])
     rates = [Rate.parse(rate) for rate in options.rates] if options.rates else profile.rates
     if remark := look_at(options.images, options.out):
         log(remark)
-    codec = union_spec(options.codec or [shared.CODEC])
     if options.dry_run:
         return dry_run(options, parts(codec), len(rates))
-    request = Request(codec, profile, rates, options.objective, options.team, options.time_limit, variant)
+    team = options.team or (expected.team if expected else None)
+    request = Request(codec, profile, rates, options.objective, team, options.time_limit, variant, expected)
     result = submit(options.images, options.out, request, shared.executor(options), options.rehash)
     if (options.out / "leaderboard.csv").exists():
         run_command(["report", str(options.out), "--images", str(options.images)])

@@ -15,6 +15,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--rate", metavar="BPP", required=True, help="bits per pixel of the whole set")
     shared.add_profile(parser)
     shared.add_variant(parser)
+    shared.add_expect_decoder(parser)
     shared.add_time_limit(parser)
     parser.add_argument(
         "--once",
@@ -48,7 +49,8 @@ def run(options: Namespace) -> int:
     from harness.files import as_json
     from harness.progress import counted, log
 
-    profile, _ = shared.read_rules(options)
+    expected = shared.read_expect_decoder(options)
+    profile, _ = shared.read_rules(options, expected)
     own = packed_here(options.directory / DECODER, profile)
     how = VerifyOptions(
         options.time_limit,
@@ -57,6 +59,7 @@ def run(options: Namespace) -> int:
         runs=1 if own or options.once else 2,
         honest=options.honest or options.other_data is not None,
         other_data=options.other_data,
+        expected=expected,
     )
     found = verify(options.directory, options.images, profile, options.rate, how)
     if options.json:
