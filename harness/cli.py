@@ -5,6 +5,7 @@ that begins in lower case, `add_arguments(parser)` and `run(options) -> int`. Wh
 """
 
 import argparse
+import errno
 import sys
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points, version
@@ -12,6 +13,7 @@ from typing import Protocol, cast
 
 from harness.errors import ClicError
 from harness.progress import log
+from harness.terminal import Ended, ending_by_signals, outlive_readers
 
 GROUP = "clic.commands"
 VERSIONS = "clic.versions"
@@ -19,6 +21,7 @@ INTERRUPTED = 130  # as a shell reports Ctrl-C
 DESCRIPTION = (
     "Enter the Challenge on Learned Image Compression: photographs in, a packed, verified and scored submission out."
 )
+_GOES_ON = "the same command goes on where it stopped"
 EPILOG = "Exit status: 0, 1 (findings), 2 (could not be done)."
 
 
@@ -35,22 +38,42 @@ class Command(Protocol):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns 0, 1 (findings: a submission would be rejected) or 2 (could not be done)."""
+    """Run one command; returns 0, 1 (findings: a submission would be rejected) or 2 (could not be done).
+
+    Ended by Ctrl-C or another signal, it is the status that a shell reports of a program that the signal ended.
+    """
+    outlive_readers()
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        return run_command(arguments)
+        with ending_by_signals():
+            try:
+                return run_command(arguments)
+            finally:
+                if sys.stdout is not None:
+                    sys.stdout.flush()  # while an error is still ours to tell
     except ClicError as error:
         log(f"clic: {error}")
         return 2
     except OSError as error:
-        log(f"clic: {error}" + ("" if error.filename else "; make room on the disk, or mend what it names, and go on"))
+        log(f"clic: {_explained(error)}")
         return 2
     except KeyboardInterrupt:
-        log("clic: interrupted; the same command goes on where it stopped")
+        log(f"clic: interrupted; {_GOES_ON}")
         return INTERRUPTED
+    except Ended as ended:
+        log(f"clic: ended by {ended}; {_GOES_ON}")
+        return ended.status
     except Exception as error:  # exit status 1 is for findings alone
         log(f"clic: a fault of clic: {type(error).__name__}: {error}; the traceback is in {_keep_traceback()}")
         return 2
+
+
+def _explained(error: OSError) -> str:
+    """What the system refused, and for what, in one line."""
+    where = f"{error.filename}: " if error.filename else ""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    mend = "make room on the disk, and go on" if full else "mend what it names, and go on"
+    return f"{where}{error.strerror or error}; {mend}"
 
 
 def _keep_traceback() -> str:

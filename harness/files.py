@@ -11,13 +11,22 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from harness.errors import ClicError
 from harness.rates import Rate
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Write `content` to `path` so that the file is either as it was or whole, also after a power cut."""
-    with atomic(path) as file:
-        file.write(content)
+    """Write `content` to `path` so that the file is either as it was or whole, also after a power cut.
+
+    Raises ClicError where it cannot be written, as on a full disk.
+    """
+    try:
+        with atomic(path) as file:
+            file.write(content)
+    except OSError as error:
+        raise ClicError(
+            f"{path}: cannot be written ({error.strerror}); make room there, or choose another folder, and go on"
+        ) from error
 
 
 @contextmanager

@@ -1,23 +1,29 @@
 """Locks that a process holds while it lives: a killed process's are free at once, and no clock is needed."""
 
+import errno
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from secrets import token_hex
+from tempfile import TemporaryFile
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 from harness.errors import ClicError
+from harness.progress import log
+
+UNSUPPORTED = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # of locks, on some network file systems
 
 
 @contextmanager
 def exclusive(out: Path) -> Iterator[None]:
     """Hold `out` (made where it is missing) for one run at a time. Raises ClicError while another has it."""
-    lock = FileLock(out / ".lock", blocking=False)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
+        lock = _acquired(out / ".lock")
     except Timeout as error:
         raise ClicError(
             f"{out}: another run is working in this folder; wait for it to end or choose another --out"
@@ -39,8 +45,7 @@ class Holder:
     def __init__(self, folder: Path) -> None:
         self.folder, self.name = folder, f"{os.getpid()}-{token_hex(4)}"
         self.leaves_traces = False
-        self._lock = FileLock(self._path(self.name), blocking=False)
-        self._lock.acquire()
+        self._lock = _acquired(self._path(self.name))
 
     def release(self) -> None:
         """Leave the folder."""
@@ -57,12 +62,10 @@ class Holder:
         path = self._path(name)
         if not path.exists():
             return True
-        lock = FileLock(path, blocking=False)
         try:
-            lock.acquire()
+            _acquired(path).release()
         except Timeout:
             return False
-        lock.release()
         return True
 
     def forget(self, name: str) -> None:
@@ -71,3 +74,32 @@ class Holder:
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.lock"
+
+
+def _acquired(path: Path) -> BaseFileLock:
+    """The lock of that file, held. Raises filelock.Timeout at once where another process has it."""
+    lock = _kind_of_lock(path.parent)(path, blocking=False)
+    lock.acquire()
+    return lock
+
+
+@cache
+def _kind_of_lock(folder: Path) -> type[BaseFileLock]:
+    """What locks files in a folder; a warning where its file system has no locks.
+
+    There the file itself is the lock, with its process written inside: a dead one of this machine is told by its
+    number, one of another machine is not.
+    """
+    if sys.platform == "win32":
+        return FileLock
+    import fcntl  # not everywhere
+
+    with TemporaryFile(dir=folder) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in UNSUPPORTED:
+                raise
+            log(f"{folder}: this file system has no locks; let one machine at a time work in the folder")
+            return SoftFileLock
+    return FileLock

@@ -1,5 +1,6 @@
 """What a person sees while waiting: log lines and bars with the time left, all on stderr."""
 
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -9,11 +10,12 @@ Progress = Callable[[int, int], None]
 """Called with (done, total), in any unit of work that grows evenly with time."""
 
 PLAIN_SECONDS = 30.0
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def log(message: str) -> None:
-    """One line on stderr; line breaks inside (a file's name may have one) are shown escaped."""
-    print(message.replace("\r", "\\r").replace("\n", "\\n"), file=sys.stderr, flush=True)
+    """One line on stderr; control characters inside (a file's name may have some) are shown escaped."""
+    print(_CONTROL.sub(lambda found: repr(found[0])[1:-1], message), file=sys.stderr, flush=True)
 
 
 def counted(count: int, noun: str) -> str:

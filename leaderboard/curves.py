@@ -168,7 +168,8 @@ def _points(table: pd.DataFrame, measure: Measure) -> list[Point]:
         Point(set_bpp(rows, measure.averaging), set_score(rows, measure), str(name))
         for name, rows in table.groupby("point", sort=False)
     ]
-    return [point for point in points if not math.isnan(point.score)]
+    # A set of empty streams has no place on a curve's logarithmic axis.
+    return [point for point in points if point.bpp > 0 and not math.isnan(point.score)]
 
 
 def measured_curves(candidates: pd.DataFrame, image_set: str, measure: Measure) -> list[Curve]:

@@ -98,7 +98,7 @@ def extract_zip(path: Path, folder: Path, max_bytes: int, max_members: int = MAX
             except OSError as error:
                 raise ClicError(
                     f"{path}: member {info.filename!r} cannot be written in {folder} "
-                    f"({error.strerror}); rename it, or make room"
+                    f"({error.strerror}); rename it, or make room there, as by another TMPDIR"
                 ) from error
 
 

@@ -20,11 +20,11 @@ from harness.challenge.archive import zip_bytes
 from harness.challenge.findings import Finding
 from harness.challenge.members import embedded_pictures, held_pixels, templates, unpacked
 from harness.challenge.pictures import pictures_in
-from harness.challenge.sandbox.tree import scratch
 from harness.challenge.trial import Trial
 from harness.errors import ClicError
 from harness.images import SourceImage, load_rgb
 from harness.progress import bar
+from harness.scratch import scratch
 
 BLOCKS = 64  # that shuffled data are cut into
 ALIKE = 0.5  # correlation of two thumbnails; that of different photographs stays near 0
@@ -39,7 +39,7 @@ def honesty_findings(trial: Trial, digests: Mapping[str, str]) -> Iterator[Findi
     """Run the decoder on other data, and search its members. `digests` are those of the right data's pictures."""
     trial = replace(trial, options=replace(trial.options, keep=None))
     originals = {original.name: _thumbnail(load_rgb(original.path)) for original in trial.originals}
-    with scratch("clic-honest-") as folder:
+    with scratch("honest") as folder:
         for number, (name, content) in enumerate(_other_data(trial)):
             data = folder / str(number) / trial.data.name
             data.parent.mkdir()

@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from harness.challenge.archive import sha224
+from harness.challenge.archive import sha224, zip_bytes
 from harness.challenge.board import (
     PICTURES,
     RESULTS,
@@ -60,7 +60,8 @@ class Request:
     """What is to be submitted: by which codec or union, under which rules, at which rates, and what is best.
 
     `team` defaults to the codec's name; `time_limit` is in seconds, for decoding one rate; `variant` is which of the
-    team's decoders this is, from 1; where a decoder is `expected`, no other is sent.
+    team's decoders this is, from 1; where a decoder is `expected`, no other is sent. Raises ClicError for a team whose
+    name no table can hold.
     """
 
     codec: str
@@ -71,6 +72,10 @@ class Request:
     time_limit: float | None = None
     variant: int = 1
     expected: Expected | None = None
+
+    def __post_init__(self) -> None:
+        if self.team is not None and not (self.team.strip() and self.team.isprintable()):
+            raise ClicError(f"team {self.team!r}: empty, or with characters that cannot be printed; give a plain name")
 
 
 @dataclass(frozen=True)
@@ -94,9 +99,8 @@ def submit(
     images = list_originals(images_folder, out, rehash)
     members = open_members(request.codec)
     codec = union(members.values())
-    codec.decoder_files(
-        request.profile.data_file, request.profile.payload
-    )  # wrong ones are told before hours of coding
+    # What cannot be put together is told before hours of coding.
+    zip_bytes(codec.decoder_files(request.profile.data_file, request.profile.payload))
     if request.expected:
         check_encoder(codec, request.expected, request.profile, images[0].path)
     for source in images:

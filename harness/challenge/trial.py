@@ -10,10 +10,10 @@ from harness.challenge.findings import Finding
 from harness.challenge.pictures import picture_findings, pictures_in, pixels_digest
 from harness.challenge.profiles import Profile
 from harness.challenge.sandbox import DISK_BYTES, DecodeRun, RunOptions, run_decoder
-from harness.challenge.sandbox.tree import scratch
 from harness.files import write_atomic
 from harness.images import SourceImage
 from harness.progress import bar
+from harness.scratch import scratch
 
 _DISK_A_PIXEL = 16  # bytes: raw RGB, PNG, and as much again for what lies between
 
@@ -61,7 +61,7 @@ class Trial:
         disk = max(DISK_BYTES, _DISK_A_PIXEL * sum(image.pixels for image in self.originals))
         digests: dict[str, str] = {}
         with (
-            scratch("clic-verify-") as folder,
+            scratch("verify") as folder,
             bar(title) as show,
         ):
             workdir = folder / "work"

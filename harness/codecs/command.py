@@ -16,7 +16,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -27,6 +26,7 @@ from harness.codecs.pillow import FORMATS, Format, read_pixels
 from harness.codecs.protocol import Codec, Encoding, Submittable
 from harness.errors import ClicError
 from harness.programs import filled, find_program, last_lines, places, run_program
+from harness.scratch import scratch
 from harness.settings import Bounds, Words, read_settings
 
 VERSION_SECONDS = 30.0
@@ -130,9 +130,9 @@ class CommandCodec(Codec):
         told = self.command.version
         if isinstance(told, str):
             return told
-        with TemporaryDirectory(prefix="clic-") as folder:
+        with scratch("codec") as folder:
             words = filled(self._found(told), {"folder": self.folder})
-            printed = last_lines(run_program(words, Path(folder), VERSION_SECONDS))
+            printed = last_lines(run_program(words, folder, VERSION_SECONDS))
         if not printed:
             raise ClicError(f"codec {self.name!r}: {' '.join(told)} prints nothing; give the version as a text")
         return printed
@@ -151,16 +151,16 @@ class CommandCodec(Codec):
 
     def encode(self, prepared: np.ndarray, point: str) -> Encoding:
         """What the encoder writes for uint8 (H, W, 3) pixels. Raises ClicError with the reason that it prints."""
-        with TemporaryDirectory(prefix="clic-") as name:
-            source, target = Path(name) / f"image.{self.command.input}", Path(name) / f"image.{self.ending}"
+        with scratch("codec") as folder:
+            source, target = folder / f"image.{self.command.input}", folder / f"image.{self.ending}"
             Image.fromarray(prepared).save(source, PIXELS[self.command.input])
             self._run(self.encoder, source, target, point)
             return Encoding(target.read_bytes())
 
     def decode(self, stream: bytes) -> np.ndarray:
         """The uint8 (H, W, 3) pixels of what the decoder writes. Raises ClicError with the reason that it prints."""
-        with TemporaryDirectory(prefix="clic-") as name:
-            source, target = Path(name) / f"image.{self.ending}", Path(name) / f"decoded.{self.command.input}"
+        with scratch("codec") as folder:
+            source, target = folder / f"image.{self.ending}", folder / f"decoded.{self.command.input}"
             source.write_bytes(stream)
             self._run(self.decoder, source, target, "")
             return read_pixels(target.read_bytes(), PIXELS[self.command.input], self.name)

@@ -10,6 +10,7 @@ one by one, and makes a union of codecs that can be submitted (harness/codecs/un
 
 import importlib
 import inspect
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -25,6 +26,7 @@ from harness.codecs.union import PLUS, union
 from harness.errors import ClicError
 
 GROUP = "clic.codecs"
+_NAMED = re.compile(r"[\w-]+|\w+(\.\w+)*:\w+(\.\w+)*")  # an entry point of that name, or module:attribute
 
 
 def codec_names() -> list[str]:
@@ -143,6 +145,11 @@ def _load(source: str) -> Callable[..., Any]:
         from harness.codecs.command import open_command
 
         return partial(open_command, Path(source))
+    if not _NAMED.fullmatch(source):
+        raise ClicError(
+            f"codec {source!r}: no name of a codec; write one of 'clic codecs', a file that ends in .toml, or "
+            "module:attribute with the module's name as for import, in the current folder or installed"
+        )
     entries = [EntryPoint(source, source, GROUP)] if ":" in source else entry_points(group=GROUP)
     for entry in entries:
         if entry.name == source:

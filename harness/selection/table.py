@@ -124,9 +124,9 @@ def check(
     numbers = {column: _numbers(table, column) for column in wanted if column not in NAMES}
     width, height, size = (numbers[column] for column in SIZES)
     whole = np.ones(len(table), bool)
-    for column in (width, height, size):
-        whole &= (column >= 1) & (column <= LARGEST) & (column % 1 == 0 if column.dtype.kind == "f" else True)
-    _refuse(table, "bytes, width and height must be whole numbers above 0; sweep anew", ~whole)
+    for column, least in ((width, 1), (height, 1), (size, 0)):  # a stream may well be empty
+        whole &= (column >= least) & (column <= LARGEST) & (column % 1 == 0 if column.dtype.kind == "f" else True)
+    _refuse(table, "bytes (from 0 on), width and height (from 1 on) must be whole numbers; sweep anew", ~whole)
     _refuse(
         table, "this point stands there twice; leave one", _repeated(image, codec * len(points) + point, len(names))
     )

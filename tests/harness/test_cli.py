@@ -291,7 +291,7 @@ def test_other_errors_of_ours_are_user_errors(
         monkeypatch.setattr("harness.sweep.run.sweep", fail)
         photograph(1, 20, 20).save(tmp_path / "a.png")
         assert main(["encode", str(tmp_path), "--out", str(tmp_path / "out"), "--codec", TOY]) == 2
-        assert str(error) in capsys.readouterr().err
+        assert str(error).rpartition("]")[2].strip() in capsys.readouterr().err
 
 
 def test_a_fault_of_ours_is_no_finding(tmp_path: Path, clic: Clic) -> None:
@@ -310,6 +310,49 @@ def test_a_fault_of_ours_is_no_finding(tmp_path: Path, clic: Clic) -> None:
     kept = Path(line.rpartition(" ")[2])
     assert "Traceback" in kept.read_text()
     kept.unlink()
+
+
+FLAT = """
+import io
+
+import numpy as np
+from toy_codec import DECODE, ToyCodec
+from harness.codecs.protocol import Encoding
+
+GREY = b"b = io.BytesIO(); Image.new('RGB', (180, 170), (128, 128, 128)).save(b, 'PNG'); "
+
+
+class Codec(ToyCodec):
+    name = "flat"
+
+    def points(self):
+        return ["grey", "60"]
+
+    def encode(self, pixels, point):
+        return Encoding(b"") if point == "grey" else super().encode(pixels, point)
+
+    def decode(self, stream):
+        return super().decode(stream) if stream else np.full((170, 180, 3), 128, np.uint8)
+
+    def decoder_files(self, data_file, payload):
+        decode = super().decoder_files(data_file, payload)["decode"]
+        return {"decode": decode.replace(b"body[:size])", b"body[:size] if size else grey())").replace(
+            b"head, _", b"def grey(): " + GREY + b"return b.getvalue()\\nhead, _")}
+"""
+
+
+@pytest.mark.parametrize("rate", ["0.05", "3"])
+def test_a_stream_of_no_bytes_is_a_stream(rate: str, tmp_path: Path, clic: Clic) -> None:
+    folder, out = tmp_path / "photographs", tmp_path / "out"
+    folder.mkdir()
+    for seed in range(2):
+        photograph(seed, 180, 170).save(folder / f"{seed}.png")
+    (tmp_path / "flat.py").write_text(FLAT)
+    arguments = ["submit", folder, "--out", out, "--codec", "flat:Codec", "--rates", rate]
+    done = clic(*arguments, PYTHONPATH=f"{tmp_path}:{TESTS}")
+    assert done.returncode == 0, done.stderr
+    assert set(pd.read_csv(out / "candidates.csv").query("point == 'grey'")["bytes"]) == {0}
+    assert set(pd.read_csv(out / "scores.csv", dtype=str)["point"]) == {"grey" if rate == "0.05" else "60"}
 
 
 def test_demo_photographs(tmp_path: Path, clic: Clic) -> None:

@@ -13,13 +13,13 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.challenge.sandbox import inside
 from harness.challenge.sandbox.view import View, view, without_masked
+from harness.scratch import scratch
 
 WORK = "/home/decoder"  # the decoder's folder in a box with a root of its own
 SHARED_MEMORY = 1 << 30  # bytes in /dev/shm
@@ -90,8 +90,8 @@ def why_not(level: str) -> str:
     if level == "bubblewrap" and not shutil.which("bwrap"):
         return "bubblewrap is not installed"
     box = Box(level, disk=10_000_000, cpus=1)
-    with tempfile.TemporaryDirectory(prefix="clic-box-") as folder:
-        work, root = Path(folder).resolve() / "work", Path(folder).resolve() / "root"
+    with scratch("box") as folder:
+        work, root = folder / "work", folder / "root"
         work.mkdir()
         root.mkdir()
         try:

@@ -17,10 +17,11 @@ from harness.challenge.archive import extract_zip
 from harness.challenge.profiles import Profile
 from harness.challenge.sandbox.boxes import MAX_PROCESSES, MAX_TASKS, Box, command, environment, levels, limits
 from harness.challenge.sandbox.cgroup import Group, make_group
-from harness.challenge.sandbox.tree import entries_in, fetch, scratch, used_bytes
+from harness.challenge.sandbox.tree import entries_in, fetch, used_bytes
 from harness.challenge.sandbox.view import view
 from harness.challenge.sandbox.watch import PROC, Allowance, Watch
 from harness.errors import ClicError
+from harness.scratch import refuse_noexec, scratch
 
 UNPACKED_RATIO = 4  # a decoder may unpack to this many times the limit for its zip; the sources name no limit
 DISK_BYTES = 2 << 30  # that a decoder may write, beside its own files
@@ -94,14 +95,18 @@ def run_decoder(
     try:
         shutil.copyfile(data_file, workdir / data_file.name)
     except OSError as error:
-        raise ClicError(f"{data_file}: cannot be copied ({error.strerror}); give the data file") from error
+        raise ClicError(
+            f"{data_file}: cannot be copied to {workdir} ({error.strerror}); give the data file, and a TMPDIR with room"
+        ) from error
     extract_zip(decoder_zip, workdir, UNPACKED_RATIO * profile.decoder_bytes)
     decode = workdir / "decode"
-    if not (decode.is_file() and os.access(decode, os.X_OK)):
+    if not (decode.is_file() and decode.stat().st_mode & 0o111):  # os.access would tell of the mount as well
         raise ClicError(f"{decoder_zip}: no executable file 'decode' at its top level; pack one of mode 0755")
     disk = used_bytes(workdir) + options.disk_bytes
     seconds = profile.seconds if options.time_limit is None else options.time_limit
     box = Box(options.level or levels()[0], disk, profile.cpus, options.threads, profile.packages)
+    if not box.sealed:  # a sealed box has a copy of its own
+        refuse_noexec(workdir)
     return _run(box, workdir, Allowance(profile.memory_bytes, disk, MAX_PROCESSES, seconds), options.tick)
 
 
@@ -112,7 +117,7 @@ def _run(box: Box, workdir: Path, allowance: Allowance, tick: Callable[[Path], N
     with ExitStack() as stack:
         if group:
             stack.callback(group.remove)
-        root = stack.enter_context(scratch("clic-root-"))
+        root = stack.enter_context(scratch("root"))
         variables = environment(box, workdir, root)
         ours, its = (stack.enter_context(end) for end in socket.socketpair())
         try:

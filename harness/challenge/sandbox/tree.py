@@ -4,26 +4,13 @@ import errno
 import os
 import shutil
 import stat
-import subprocess
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from tempfile import mkdtemp
 
 from harness.errors import ClicError
 
 MAX_ENTRIES = 50_000  # looked at; no decoder leaves so many
 MAX_DEPTH = 64  # of folders in folders
-
-
-@contextmanager
-def scratch(prefix: str) -> Iterator[Path]:
-    """A folder that is removed at the end, whatever is in it; shutil.rmtree fails on folders nested deeply."""
-    folder = Path(mkdtemp(prefix=prefix)).resolve()
-    try:
-        yield folder
-    finally:
-        subprocess.run(["rm", "-rf", "--", str(folder)], check=False, capture_output=True, stdin=subprocess.DEVNULL)
 
 
 def entries_in(folder: Path, leave_out: Collection[str] = ()) -> Iterator[tuple[str, os.stat_result]]:
