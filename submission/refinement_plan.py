@@ -16,10 +16,10 @@ from harness.errors import ClicError
 
 # Iterations of each effort; 0 is the encoder without refinement.
 EFFORTS = (0, 5, 10, 20, 35, 50, 75, 100, 200, 300)
-COPIES = (-4, -2, 2, 4)  # sixteenths of a level from a refined gain; at 8 above a copy is worse than no refinement
-FEW = 8  # images up to which all gains around a chosen one are worth coding, since few choices leave many bytes unused
-DENSE = (-4, -3, -2, -1, 1, 2, 3, 4)  # the copies of each of few images
-REACH = 2  # sixteenths of a level within which a refined gain serves a chosen one
+COPIES = (-3, 3)  # sixteenths of a level from a refined gain; at 8 above a copy is worse than no refinement
+REACH = 3  # sixteenths of a level within which a refined gain serves a chosen one
+FEW = 6  # images up to which all gains near a chosen one are worth coding, since few choices leave bytes unused
+DENSE = tuple(offset for offset in range(-6, 7) if offset)  # what near means there, of copies, too
 LIFT = 2  # by how many the chosen gain rises with what refinement saves: 5 % of the bytes
 COARSE = 4  # how near to one another unrefined gains are coded where refined ones follow
 REFINEMENTS = 2  # of an image, at most, for each rate

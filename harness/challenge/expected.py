@@ -19,7 +19,6 @@ from harness.challenge.frozen import Frozen, changes, read_frozen
 from harness.challenge.pictures import pictures_in
 from harness.challenge.profiles import Profile
 from harness.challenge.sandbox import run_decoder
-from harness.challenge.sandbox.tree import scratch
 from harness.codecs.protocol import Encoding, Submittable
 from harness.codecs.union import Union
 from harness.errors import ClicError
@@ -27,6 +26,7 @@ from harness.files import write_atomic
 from harness.images import load_rgb, pixels_sha256
 from harness.programs import last_lines
 from harness.progress import log
+from harness.scratch import scratch
 
 HASH = re.compile(r"[0-9a-f]{56}")
 CORNER = 192  # pixels a side of what is coded beforehand
@@ -119,7 +119,7 @@ def check_encoder(codec: Submittable, expected: Expected, profile: Profile, phot
     chosen = _some_points(codec)
     encodings = {f"point{number}": codec.encode(prepared, point) for number, point in enumerate(chosen)}
     announced = {name: _pixels_sha256(codec, encoding) for name, encoding in encodings.items()}
-    with scratch("clic-expected-") as folder:
+    with scratch("expected") as folder:
         decoder, data, work = folder / DECODER, folder / profile.data_file, folder / "work"
         write_atomic(decoder, expected.decoder)
         streams = {name: encoding.stream for name, encoding in encodings.items()}

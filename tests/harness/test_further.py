@@ -81,10 +81,8 @@ def test_all_that_reads_candidates_finds_them(
     photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    code = main(
-        ["submit", str(photographs), "--out", str(out), "--codec", ADAPTIVE, "--rates", "0.25", "--profile", "clic2021"]
-    )
-    assert code == 0
+    rules = ["--profile", "clic2021"]
+    assert main(["submit", str(photographs), "--out", str(out), "--codec", ADAPTIVE, "--rates", "0.25", *rules]) == 0
     point = {"point": str, "image": str}
     table, scores = (pd.read_csv(out / name, dtype=point) for name in ("candidates.csv", "scores.csv"))
     assert len(table) > 4 * len(POINTS) and set(scores["point"]) - set(POINTS)
@@ -94,7 +92,7 @@ def test_all_that_reads_candidates_finds_them(
     capsys.readouterr()
     assert main(["select", str(out), "--budget", str(budget), "--json"]) == 0
     assert set(map(str, json.loads(capsys.readouterr().out)["points"].values())) - set(POINTS)
-    assert main(["pack", str(out), "--rate", "0.25", "--out", str(tmp_path / "packed"), "--profile", "clic2021"]) == 0
+    assert main(["pack", str(out), "--rate", "0.25", "--out", str(tmp_path / "packed"), *rules]) == 0
     assert (tmp_path / "packed/0.25/images.zip").read_bytes() == data
 
 

@@ -363,18 +363,18 @@ def test_candidates_of_a_set(tmp_path: Path) -> None:
     with open_store(tmp_path) as store:
         fill_set(store)
         for image in ("image", "second"):
-            for point in (10, 9, 8):  # 8 was an operating point once
+            for point in (10, 9, 8):  # 8 is a point beyond the codec's own
                 store.add(candidate(point, b"%d" % point, image), b"%d" % point)
         store.add(candidate(9, b"other", "image", "other"), b"other")
         table = store.candidates("set", ["codec"])
         assert list(table.columns) == list(COLUMNS)
         assert list(zip(table["image"], table["point"], strict=True)) == [
-            (name, point) for name in "bac" for point in ("9", "10")
+            (name, point) for name in "bac" for point in ("9", "10", "8")
         ]
         assert set(table["codec"]) == {"name of codec"} and table["msssim_paper"].isna().all()
-        assert list(table["width"]) == [20, 20, 5, 5, 20, 20] and pd.api.types.is_integer_dtype(table["bytes"])
+        assert list(table["width"]) == [20] * 3 + [5] * 3 + [20] * 3 and pd.api.types.is_integer_dtype(table["bytes"])
         assert (
-            list(store.candidates("set", ["codec", "other"])["codec"]) == ["name of codec"] * 6 + ["name of other"] * 2
+            list(store.candidates("set", ["codec", "other"])["codec"]) == ["name of codec"] * 9 + ["name of other"] * 2
         )
         assert store.candidates("elsewhere", ["codec"]).empty
 

@@ -266,7 +266,7 @@ def test_a_refined_gain_precedes_its_copies_and_serves_what_is_near() -> None:
     assert further({"0": [at(56, 58)]}, after, GAINS, True) == {}
     assert further({"0": [at(62, 58)]}, after, GAINS, True)["0"][0] == at(62, 62)
     few = further({"0": [at(56)]}, {"0": coded}, GAINS, True)["0"]
-    assert {point.gain for point in few} == set(range(54, 63)) and few[0] == at(58, 58)
+    assert {point.gain for point in few} == set(range(52, 65)) and few[0] == at(58, 58)
 
 
 def test_an_image_is_refined_twice_a_rate_at_most() -> None:
