@@ -36,6 +36,7 @@ REFINING = (  # what decides bytes at efforts above 0
     "training/loss.py",
 )
 UNREFINED = Cost(iteration=0.0, refinement=0.0, candidate=0.8)  # of one core; measured where something is refined
+EFFORT = "2"  # unless another is asked for: the most with which 30 photographs take 45 minutes, docs/experiments.md
 POINTS = 19  # operating points, evenly spaced over the gains
 DECODE_SCRIPT = """#!/usr/bin/env python3
 import os
@@ -54,18 +55,20 @@ class LearnedCodec(Submittable, Adaptive):
     """Hyperprior and context codec; a point's name is its gain in sixteenths of a level.
 
     `context` is "3d", or "checkerboard", which decodes faster at a little more rate. `effort`, "0" to "9", is how long
-    the encoder refines an image (`submission.refinement_plan`). Above 0, "56@56" is a further point: the latent refined
-    at gain 56; and "54@56" what was refined there, scaled to gain 54. Raises ClicError for another context or effort.
+    the encoder refines an image for a rate (`submission.refinement_plan`); `points()` are coded alike at all efforts.
+    Above 0, "56@56" is a further point: the latent refined at gain 56; and "54@56" what was refined there, scaled to
+    gain 54. Raises ClicError for another context or effort.
     """
 
-    def __init__(self, context: str = "3d", effort: str = "0") -> None:
+    def __init__(self, context: str = "3d", effort: str = EFFORT) -> None:
         if context not in MODELS:
             raise ClicError(f"codec 'clic': no context {context!r}; choose one of {', '.join(MODELS)}")
         torch.set_num_threads(1)
         self.iterations = iterations_of(effort)
         self.cost: Cost | None = None
         self.number = MODELS[context]
-        self.name = shown_name("clic", {"context": context, "effort": effort}, {"context": "3d", "effort": "0"})
+        self.name = _name(context, effort)
+        self.unrefined = _name(context, "0")
         self.weights = find_weights(shipped_models()[self.number].stem)
         self.models = DecoderModels()
         self.networks = EncoderNetworks(self.models[self.number].architecture, self.weights.encoder_arrays())
@@ -121,7 +124,7 @@ class LearnedCodec(Submittable, Adaptive):
         """What further points are."""
         if not self.iterations:
             return "gains between those that were swept"
-        return f"each image refined for its rates, {self.iterations} iterations (clic,effort=0 does without)"
+        return f"each image refined for its rates, {self.iterations} iterations ({self.unrefined} does without)"
 
     def prepare(self, pixels: np.ndarray) -> Prepared:
         """What the operating points of an image share."""
@@ -155,3 +158,7 @@ class LearnedCodec(Submittable, Adaptive):
         files["decoder/profile.json"] = json.dumps({"data_file": data_file, "payload": payload}).encode()
         files["decode"] = DECODE_SCRIPT.encode()
         return files
+
+
+def _name(context: str, effort: str) -> str:
+    return shown_name("clic", {"context": context, "effort": effort}, {"context": "3d", "effort": EFFORT})

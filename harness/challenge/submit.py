@@ -36,7 +36,7 @@ from harness.challenge.pack import Packed, RateUnreachable, pack, set_pixels
 from harness.challenge.profiles import Profile, Target
 from harness.challenge.sandbox import require_linux
 from harness.challenge.verify import DECODER, VerifyOptions, verify
-from harness.codecs.protocol import Submittable, codec_sha256
+from harness.codecs.protocol import Adaptive, Submittable, codec_sha256
 from harness.codecs.registry import open_members
 from harness.codecs.union import Union, union
 from harness.errors import ClicError
@@ -113,6 +113,8 @@ def submit(
         for spec, member in members.items():
             plan = Plan(originals, describe(member, spec))
             swept.append(Swept(member, plan))
+            if isinstance(member, Adaptive):
+                log(f"codec {member.name}: after the sweep, {member.about_further()}")
             with bar("sweep" if len(members) == 1 else f"sweep {member.name}") as progress:
                 candidates = sweep(plan, store, executor, rehash, progress)
             log(f"sweep: {len(candidates)} candidates of {len(images)} images by codec {member.name}")

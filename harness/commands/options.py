@@ -84,14 +84,14 @@ def read_rules(options: Namespace, expected: "Expected | None" = None) -> "tuple
     return profile, variant
 
 
-def add_codecs(parser: ArgumentParser, several: str) -> None:
-    """The codecs that code, a list or None; `several` says what more than one do."""
+def add_codecs(parser: ArgumentParser, several: str, default: str = CODEC) -> None:
+    """The codecs that code, a list or None; `several` says what more than one do, `default` what None stands for."""
     parser.add_argument(
         "--codec",
         metavar="NAME",
         action="append",
         help="one of 'clic codecs', module:attribute, or a .toml file; settings follow as ,key=value; may be given "
-        f"again: {several}; default: {CODEC}",
+        f"again: {several}; default: {default}",
     )
 
 

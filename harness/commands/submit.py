@@ -14,14 +14,14 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_run_arguments(parser)
 
 
-def add_run_arguments(parser: ArgumentParser) -> None:
-    """What decides a submission, whatever its images."""
+def add_run_arguments(parser: ArgumentParser, codec: str = shared.CODEC) -> None:
+    """What decides a submission, whatever its images; `codec` is the one where none is named."""
     shared.add_profile(parser)
     shared.add_variant(parser)
     parser.add_argument(
         "--rates", metavar="BPP[,BPP...]", type=shared.comma_list, help="bits per pixel; default: the profile's"
     )
-    shared.add_codecs(parser, "one submission with each image by whichever does best")
+    shared.add_codecs(parser, "one submission with each image by whichever does best", codec)
     shared.add_expect_decoder(parser)
     parser.add_argument("--team", metavar="NAME", help="name on the leaderboard; default: the codec's")
     shared.add_objective(parser)

@@ -96,6 +96,17 @@ def test_all_that_reads_candidates_finds_them(
     assert (tmp_path / "packed/0.25/images.zip").read_bytes() == data
 
 
+def test_encoding_for_rates_codes_what_a_submission_would(photographs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    arguments = ["encode", str(photographs), "--out", str(out), "--codec", ADAPTIVE, "--codec", "toy_codec:ToyCodec"]
+    assert main([*arguments, "--rates", "0.25,0.5"]) == 0
+    table = pd.read_csv(out / "candidates.csv", dtype=str)
+    wanted = adapted(photographs, tmp_path / "submitted")
+    columns = ["image", "point", "stream_sha256"]
+    found = table[table["codec"] == "adaptive"][columns].reset_index(drop=True)
+    pd.testing.assert_frame_equal(found, wanted[columns])
+
+
 def test_killed_and_resumed_asks_the_same_again(
     photographs: Path, tmp_path: Path, start_clic: Callable[..., subprocess.Popen[str]]
 ) -> None:
