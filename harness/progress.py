@@ -23,6 +23,14 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def duration(seconds: float) -> str:
+    """Seconds as a person says them."""
+    for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"about {seconds / length:.0f} {unit}"
+    return f"about {max(1, seconds):.0f} s"
+
+
 @contextmanager
 def bar(title: str) -> Iterator[Progress]:
     """A transient bar with the time left on a terminal; elsewhere a plain line at most every 30 seconds."""

@@ -42,13 +42,13 @@ from harness.codecs.union import Union, union
 from harness.errors import ClicError
 from harness.files import as_json, sha256, write_atomic
 from harness.locks import exclusive
-from harness.progress import bar, log
+from harness.progress import bar, duration, log
 from harness.rates import Rate
 from harness.records import Entry
 from harness.selection.exact import chosen_rows
 from harness.store import Store, open_store
 from harness.sweep.executor import Executor
-from harness.sweep.further import Goal, Swept, sweep_further
+from harness.sweep.further import Goal, Swept, foretold_seconds, sweep_further
 from harness.sweep.local import LocalProcesses
 from harness.sweep.originals import Originals, list_originals, record_originals
 from harness.sweep.plan import Plan, describe
@@ -113,8 +113,9 @@ def submit(
         for spec, member in members.items():
             plan = Plan(originals, describe(member, spec))
             swept.append(Swept(member, plan))
-            if isinstance(member, Adaptive):
-                log(f"codec {member.name}: after the sweep, {member.about_further()}")
+            if isinstance(member, Adaptive) and plan.tasks(store):  # told beforehand, not when all but that is done
+                seconds = duration(foretold_seconds(member, images, len(request.rates)))
+                log(f"codec {member.name}: {seconds} of one core beside the sweep, {member.about_further()}")
             with bar("sweep" if len(members) == 1 else f"sweep {member.name}") as progress:
                 candidates = sweep(plan, store, executor, rehash, progress)
             log(f"sweep: {len(candidates)} candidates of {len(images)} images by codec {member.name}")

@@ -24,8 +24,9 @@ def dry_run(options: Namespace, specs: Sequence[str], rates: int = 0) -> int:
     from harness.codecs.protocol import Adaptive
     from harness.codecs.registry import open_codec
     from harness.memory import available_bytes
-    from harness.progress import log
+    from harness.progress import duration, log
     from harness.sweep.forecast import forecast, measure, missing
+    from harness.sweep.further import foretold_seconds
     from harness.sweep.local import usable_cores
     from harness.sweep.originals import list_originals
     from harness.sweep.plan import describe
@@ -42,7 +43,8 @@ def dry_run(options: Namespace, specs: Sequence[str], rates: int = 0) -> int:
         log(f"dry run: coding {middle.path.name} at three points with {codec.name}")
         sample = measure(middle, codec, points)
         if isinstance(opened, Adaptive) and rates:
-            beyond.append(opened.about_further())
+            seconds = foretold_seconds(opened, images, rates)
+            beyond.append(f"{duration(seconds)} of one core on top for further points: {opened.about_further()}")
         found.append((sample, forecast(sample, wanted, len(points))))
     every = [expected for _, expected in found]
     memory = max(expected.process_bytes for expected in every)
@@ -62,7 +64,7 @@ def dry_run(options: Namespace, specs: Sequence[str], rates: int = 0) -> int:
     else:
         print(f"time      {duration(core_seconds / workers)} by {workers} of {cores} processes")
     for what in beyond:
-        print(f"          further points come on top: {what}")
+        print(f"          {what}")
     if rates:
         seconds = rates * max(expected.decode_seconds for expected in every) / cores
         print(f"          {duration(seconds)} more to decode and verify at {rates} rate{'s'[: rates > 1]}")
@@ -72,14 +74,6 @@ def dry_run(options: Namespace, specs: Sequence[str], rates: int = 0) -> int:
     if lacks:
         print(f"too little {' and '.join(lacks)}: make room, or take fewer --workers or another --out")
     return 1 if lacks else 0
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person says them."""
-    for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
-        if seconds >= 2 * length:
-            return f"about {seconds / length:.0f} {unit}"
-    return f"about {max(1, seconds):.0f} s"
 
 
 def size(count: float) -> str:

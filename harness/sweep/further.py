@@ -14,8 +14,8 @@ import pandas as pd
 
 from harness.codecs.protocol import Adaptive, Codec
 from harness.errors import ClicError
-from harness.images import load_rgb
-from harness.progress import bar, counted, log
+from harness.images import SourceImage, load_rgb
+from harness.progress import bar, counted, duration, log
 from harness.records import Failure
 from harness.selection.exact import chosen_rows, select
 from harness.store import Store
@@ -74,6 +74,28 @@ def sweep_further(swept: Sequence[Swept], store: Store, executor: Executor, goal
     return store.candidates(image_set, digests)
 
 
+def foretold_seconds(codec: Adaptive, images: Sequence[SourceImage], rates: int) -> float:
+    """Seconds of one core that further points will take, if choices at so many rates stay where they are.
+
+    The codec is asked as after a selection, with points around the middle as all images' choices, and measures itself
+    on the largest image.
+    """
+    base = list(dict.fromkeys(codec.points()))
+    chosen = [base[len(base) * (place + 1) // (rates + 1)] for place in range(rates)]
+    names = [str(number) for number in range(len(images))]
+    offered = {name: list(base) for name in names}
+    for _ in range(ROUNDS):
+        asked = codec.further(dict.fromkeys(names, chosen), offered)
+        if not asked:
+            break
+        for name, points in asked.items():
+            offered[name] += points
+    largest = max(images, key=lambda source: source.pixels)
+    beyond = offered[names[0]][len(base) :]
+    each = sum(codec.seconds(load_rgb(largest.path), beyond)) if beyond else 0.0
+    return each * sum(source.pixels for source in images) / largest.pixels
+
+
 def _is_offered(candidates: pd.DataFrame, offered: Mapping[str, Points]) -> list[bool]:
     """Which candidates are of points that this run has asked for."""
     sets = {(codec, image): set(points) for codec, images in offered.items() for image, points in images.items()}
@@ -111,14 +133,10 @@ def _code(codec: Adaptive, asked: Plan, store: Store, executor: Executor) -> Non
     work = sum(asked.work(task, point) for task in tasks for point in task.points) / 1e6
     count = counted(sum(len(task.points) for task in tasks), "further point")
     if work > QUICK_SECONDS:
-        log(f"{count} of {counted(len(tasks), 'image')}, {_duration(work)} of one core: {codec.about_further()}")
+        log(f"{count} of {counted(len(tasks), 'image')}, {duration(work)} of one core: {codec.about_further()}")
     with bar("further points") as progress:
         failures: list[Failure] = code_missing(asked, store, executor, progress)
     if failures:
         path = store.folder / "failures.csv"
         export_failures(path, asked, failures)
         log(f"{counted(len(failures), 'further point')} could not be coded, see {path}; the others do without")
-
-
-def _duration(seconds: float) -> str:
-    return f"about {seconds:.0f} s" if seconds < 120 else f"about {seconds / 60:.0f} minutes"

@@ -11,8 +11,9 @@ from helpers import TOY, photograph
 from toy_codec import ToyCodec
 
 from harness.codecs.registry import open_codec
-from harness.commands.dry_run import duration, size
+from harness.commands.dry_run import size
 from harness.images import list_images
+from harness.progress import duration
 from harness.sweep.forecast import Missing, Sample, forecast, measure, missing
 from harness.sweep.plan import describe
 

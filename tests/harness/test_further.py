@@ -13,6 +13,7 @@ from toy_codec import Adaptive, ToyCodec
 from harness.challenge.pack import set_pixels
 from harness.challenge.profiles import Target, load_profile
 from harness.cli import main
+from harness.codecs import protocol
 from harness.codecs.contract import checked
 from harness.codecs.registry import open_codec
 from harness.errors import ClicError
@@ -21,7 +22,7 @@ from harness.rates import Rate
 from harness.records import Candidate
 from harness.selection.exact import select
 from harness.store import open_store
-from harness.sweep.further import ROUNDS, Goal, Swept, sweep_further
+from harness.sweep.further import ROUNDS, Goal, Swept, foretold_seconds, sweep_further
 from harness.sweep.local import LocalProcesses
 from harness.sweep.originals import record_originals
 from harness.sweep.plan import Plan, describe
@@ -185,6 +186,18 @@ def test_long_rounds_are_announced(
     adapted(photographs, tmp_path / "out")
     said = capsys.readouterr().err
     assert "of 4 images, about " in said and "minutes of one core: qualities between the others" in said
+
+
+def test_what_further_points_take_is_foretold(photographs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half-way from 10 and 30 to their neighbours until none is left, for four images by their pixels."""
+    monkeypatch.setenv("TOY_SECONDS", "2")
+    images = list_images(photographs)
+    codec = open_codec(ADAPTIVE)
+    assert isinstance(codec, protocol.Adaptive)
+    pixels = [source.pixels for source in images]
+    beyond = {6, 8, 9, 20, 15, 12, 11, 25, 27, 28, 29, 45, 37, 33, 31}
+    found = foretold_seconds(codec, images, rates=2)
+    assert found == pytest.approx(2 * len(beyond) * sum(pixels) / max(pixels))
 
 
 def test_a_rate_that_cannot_be_reached_adds_nothing(photographs: Path, tmp_path: Path) -> None:
