@@ -26,7 +26,7 @@ from harness.sweep.local import LocalProcesses
 from harness.sweep.originals import Originals, record_originals
 from leaderboard.columns import BD_RATES, COMPARISON
 from leaderboard.comparison import Unreached, compare
-from leaderboard.contenders import Choice, Contender, Request, choose, measure, plans
+from leaderboard.contenders import Choice, Contender, Request, choose, measure, plans, with_further
 from leaderboard.decoded import FOLDER, decode_all, decode_seconds, picture_path
 from leaderboard.report.compared import Compared, report_of_comparison
 from leaderboard.report.model import Photograph, Reproduction
@@ -96,7 +96,8 @@ def compare_codecs(
         with bar("identify") as progress:
             image_set = identify(images, progress=progress).label
         wanted = plans(request.codecs, originals)
-        contenders = [measure(plan, store, executor, rehash, bar) for plan in wanted]
+        swept = [measure(plan, store, executor, rehash, bar) for plan in wanted]
+        contenders = [with_further(one, store, executor, request.goal(images)) for one in swept]
         run = _Run(store, originals, request, contenders)
         choices = run.choices()
         for contender in contenders:

@@ -7,19 +7,21 @@ the container in which a submission would put them.
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
 from harness.challenge.profiles import Profile, Target
 from harness.codecs.registry import canonical, open_codec
 from harness.errors import ClicError
+from harness.images import SourceImage
 from harness.progress import Progress, counted, log
 from harness.rates import Rate
 from harness.records import Allocation, Failure, Key
 from harness.selection.exact import Selection, chosen_rows, select
 from harness.store import Store
 from harness.sweep.executor import Executor
+from harness.sweep.further import Goal, Swept, sweep_further
 from harness.sweep.originals import Originals
 from harness.sweep.plan import Plan, describe
 from harness.sweep.run import sweep
@@ -36,6 +38,11 @@ class Request:
     profile: Profile
     rates: Sequence[Rate]
     objective: str = "competition"
+
+    def goal(self, images: Sequence[SourceImage]) -> Goal:
+        """What candidates of these photographs are for."""
+        pixels = sum(source.pixels for source in images)
+        return Goal([Target(self.profile, rate, pixels).budget for rate in self.rates], self.objective)
 
 
 @dataclass(frozen=True)
@@ -102,6 +109,12 @@ def measure(plan: Plan, store: Store, executor: Executor, reread: bool, bar: Bar
     failed = {name: reasons.get(name, "no candidate") for name in plan.originals.hashes if name not in coded}
     log(f"{plan.codec.name}: {counted(len(candidates), 'candidate')} of {counted(len(coded), 'image')}")
     return Contender(plan, candidates, failures, failed)
+
+
+def with_further(contender: Contender, store: Store, executor: Executor, goal: Goal) -> Contender:
+    """The codec with what it adds for the goal, selected from alone: what it is worth must not depend on the others."""
+    swept = Swept(open_codec(contender.plan.codec.spec), contender.plan)
+    return replace(contender, candidates=sweep_further([swept], store, executor, goal))
 
 
 def _failures(plan: Plan, store: Store) -> pd.DataFrame:

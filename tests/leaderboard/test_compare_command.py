@@ -112,6 +112,15 @@ def test_three_codecs_from_photographs_to_the_report(clic: Clic, here: Path) -> 
     assert "clic compare IMAGES --out DIR --codec" in page and "comparison.json: all figures of this page" in page
 
 
+def test_codecs_add_further_points_for_the_rates(clic: Clic, here: Path) -> None:
+    """As in a submission: the same codec with qualities between its points makes better use of the bytes."""
+    out = here / "out"
+    done = clic("compare", here / "photographs", "--out", out, *options(TOY, "toy_codec:Adaptive"), "--rates", "0.5")
+    assert done.returncode == 0, done.stderr
+    scores = {row["codec"]: row["selection_score"] for row in comparison(out)["codecs"]}
+    assert scores["adaptive"] > scores["toy"]
+
+
 def test_what_is_there_is_neither_coded_nor_decoded_again(clic: Clic, here: Path) -> None:
     out, log = here / "out", here / "log"
     command = ("compare", here / "photographs", "--out", out, *options(TOY, "jpeg"), "--rates", "1,2")
