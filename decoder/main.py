@@ -11,6 +11,7 @@ from pathlib import Path
 
 from decoder.container import unpack
 from decoder.errors import BitstreamError
+from decoder.precision import BF16, FLOAT32, has_bf16
 
 
 def read_payload(folder: Path, data_file: str, payload: str) -> bytes:
@@ -28,11 +29,11 @@ def read_payload(folder: Path, data_file: str, payload: str) -> bytes:
         return archive.read(payload)
 
 
-def _start() -> None:
+def _start(precision: str) -> None:
     # Imported by the workers alone: torch takes seconds, which this process would spend before they begin.
     from decoder.worker import start
 
-    start()
+    start(precision)
 
 
 def _decode(name: str, stream: bytes, folder: Path) -> tuple[list[float], str]:
@@ -50,12 +51,17 @@ def main() -> int:
     except (BitstreamError, zipfile.BadZipFile) as error:
         print(f"decode: {error}", file=sys.stderr)
         return 2
+    precision = profile.get("precision", FLOAT32)
+    if precision == BF16 and not has_bf16():
+        print("decode: no bf16 in this processor: float32 instead, whose pixels differ by 1 or 2", file=sys.stderr)
     folder = Path("images")
     folder.mkdir(exist_ok=True)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = max(1, min(cores, len(streams)))
     largest_first = sorted(streams, key=lambda name: -len(streams[name]))
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start) as pool:
+    with ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), initializer=_start, initargs=(precision,)
+    ) as pool:
         jobs = [pool.submit(_decode, name, streams[name], folder) for name in largest_first]
         results = [job.result() for job in jobs]
     problems = [problem for _, problem in results if problem]

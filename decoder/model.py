@@ -19,6 +19,7 @@ from decoder.context import CONTEXTS
 from decoder.fixed import EXACT, ONE, Layer
 from decoder.latent import EntropyNetworks, GroupNetwork, HyperNetwork
 from decoder.networks import Synthesis
+from decoder.precision import FLOAT32, in_bf16
 from decoder.rans import Tables
 from decoder.synthesis import to_pixels
 
@@ -100,8 +101,11 @@ def synthesis_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def load_model(content: bytes) -> Model:
-    """The model in a weights file's bytes. Raises ValueError where its proof of exactness does not hold."""
+def load_model(content: bytes, precision: str = FLOAT32) -> Model:
+    """The model in a weights file's bytes, its synthesis in a precision.
+
+    Raises ValueError where its proof of exactness does not hold.
+    """
     with np.load(io.BytesIO(content), allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     about = json.loads(arrays["about"].tobytes())
@@ -119,6 +123,8 @@ def load_model(content: bytes) -> Model:
     )
     synthesis.eval().requires_grad_(False)
     synthesis.to(synthesis_device())
+    if in_bf16(precision):
+        synthesis.layers.to(torch.bfloat16)
     return Model(
         architecture,
         entropy,

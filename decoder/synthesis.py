@@ -52,11 +52,12 @@ def in_bands(layer: BandedLayer, x: Tensor) -> Tensor:
 def to_pixels(synthesis: Synthesis, latent: Tensor) -> np.ndarray:
     """Pixels, uint8 (16 h, 16 w, 3), of a scaled latent (1, C, h, w), float32.
 
-    Equal to clipping and rounding what `synthesis` gives for the whole image.
+    Equal to clipping and rounding what `synthesis` gives for the whole image. Its layers may be of another precision
+    (`decoder.precision`); the block transform, which most of the signal comes from, stays in float32.
     """
     device = synthesis.block.weight.device
     latent = latent.to(device).contiguous(memory_format=torch.channels_last)
-    x = latent
+    x = latent.to(next(synthesis.layers.parameters()).dtype)
     *layers, last = cast(Iterator[BandedLayer], synthesis.layers)
     for layer in layers:
         x = in_bands(layer, x)
@@ -68,7 +69,7 @@ def to_pixels(synthesis: Synthesis, latent: Tensor) -> np.ndarray:
         above = min(begin * scale, halo)
         band = last(x[:, :, begin * scale - above : end * scale + halo])
         band = band[:, :, above * factor :][:, :, : (end - begin) * STRIDE]
-        image = band + synthesis.blocks(latent[:, :, begin:end])
+        image = band.float() + synthesis.blocks(latent[:, :, begin:end])
         rounded = (image[0].clamp_(0, 1) * 255).round_().to(torch.uint8)
         pixels[STRIDE * begin : STRIDE * end] = rounded.permute(1, 2, 0).cpu().numpy()
     return pixels

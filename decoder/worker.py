@@ -6,20 +6,20 @@ from itertools import pairwise
 from pathlib import Path
 
 import torch
-from PIL import Image
 
 from decoder.errors import BitstreamError
 from decoder.image import decode_latent
 from decoder.model import Model, load_model, shipped_models
+from decoder.png import png_bytes
 
 MODELS: dict[int, Model] = {}
 
 
-def start() -> None:
+def start(precision: str) -> None:
     """One thread a process: images are decoded side by side, and a network's sums do not depend on threads."""
     torch.set_num_threads(1)
     for number, path in shipped_models().items():
-        MODELS[number] = load_model(path.read_bytes())
+        MODELS[number] = load_model(path.read_bytes(), precision)
 
 
 def decode_to_png(name: str, stream: bytes, folder: Path) -> tuple[list[float], str]:
@@ -35,7 +35,7 @@ def decode_to_png(name: str, stream: bytes, folder: Path) -> tuple[list[float], 
         times.append(time.perf_counter())
         pixels = model.reconstruct(latent, parsed.header)
         times.append(time.perf_counter())
-        Image.fromarray(pixels).save(temporary, "PNG", compress_level=1)
+        temporary.write_bytes(png_bytes(pixels))
         temporary.replace(folder / f"{name}.png")
         times.append(time.perf_counter())
     except (BitstreamError, MemoryError, OSError, RuntimeError) as error:  # torch's lack of memory is the last

@@ -15,6 +15,7 @@ import numpy as np
 
 from decoder.model import WEIGHTS as DECODER_WEIGHTS
 from decoder.model import Model, load_model, shipped_models
+from decoder.precision import FLOAT32
 from harness.errors import ClicError
 from harness.files import sha256, write_atomic
 
@@ -68,12 +69,12 @@ def shipped_weights() -> list[ShippedWeights]:
 class DecoderModels(Mapping[int, Model]):
     """The decoder's models by number, of all that were ever shipped; each is loaded when it is first asked for."""
 
-    def __init__(self) -> None:
-        self._paths, self._loaded = shipped_models(), dict[int, Model]()
+    def __init__(self, precision: str = FLOAT32) -> None:
+        self._paths, self._loaded, self._precision = shipped_models(), dict[int, Model](), precision
 
     def __getitem__(self, number: int) -> Model:
         if number not in self._loaded:
-            self._loaded[number] = load_model(self._paths[number].read_bytes())
+            self._loaded[number] = load_model(self._paths[number].read_bytes(), self._precision)
         return self._loaded[number]
 
     def __iter__(self) -> Iterator[int]:
