@@ -1,4 +1,4 @@
-"""Conventional formats by Pillow and its plug-ins: a table with an entry for each, `jpeg` to `jxl`.
+"""Conventional formats by Pillow and its plug-ins: a table with an entry for each, `jpeg` to `jxl`, and `palette`.
 
 Settings and points are the options of the format's own library. One thread codes, so that a sweep's processes do not
 disturb each other. A ladder of points begins at the lowest rate that the library has and goes on well above 0.30 bits
@@ -33,7 +33,8 @@ class Format:
     with the default first, and `options` turns point and settings into what `Image.save` takes. `versions` are those of
     the libraries that decide bytes and pixels. `plugin` is the module that registers the format, of the extra `extra`
     of this package if it is none of Pillow's own; `threads` is the variable that says how many threads a decoder
-    starts. The challenge's container reads the formats that are `in_container`, with the Pillow that it has.
+    starts. The challenge's container reads the formats that are `in_container`, with the Pillow that it has. `reduced`,
+    where the format codes without loss, makes of an image and a point the one that is coded.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Format:
     extra: str = ""
     threads: str = ""
     in_container: bool = True
+    reduced: Callable[[Image.Image, float], Image.Image] = lambda image, point: image
 
     @property
     def defaults(self) -> Mapping[str, str]:
@@ -121,7 +123,8 @@ class FormatCodec(Codec):
         """Code uint8 (H, W, 3) pixels; `point` may be any number that the library takes, on the ladder or not."""
         buffer = io.BytesIO()
         options = self.format.options(float(point), self.settings)
-        Image.fromarray(prepared).save(buffer, self.format.pillow, **options)
+        image = self.format.reduced(Image.fromarray(prepared), float(point))
+        image.save(buffer, self.format.pillow, **options)
         return Encoding(buffer.getvalue())
 
     def decode(self, stream: bytes) -> np.ndarray:
@@ -161,6 +164,14 @@ def _jxl_quality(distance: float) -> float:
     if distance <= 6.4:
         return 100 - (distance - 0.1) / 0.09
     return (1.15 - math.sqrt(1.15**2 - 4 * 53 / 3000 * (25 - distance))) / (2 * 53 / 3000)
+
+
+def _in_few_colors(image: Image.Image, colors: float) -> Image.Image:
+    """The RGB image in at most so many colours, by median cut and without dither; 0 leaves all."""
+    if not colors:
+        return image
+    few = image.quantize(int(colors), method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    return few.convert("RGB")
 
 
 def _avif_versions() -> Mapping[str, str | None]:
@@ -271,3 +282,15 @@ JXL = Format(
     in_container=False,
 )
 FORMATS = (JPEG, JPEG2000, WEBP, AVIF, HEIC, JXL)
+PALETTE = Format(
+    "palette",
+    "WEBP",
+    ("webp",),
+    # Points are numbers of colours, 0 for all. WebP without loss has a palette, and copies what it has seen before:
+    # screens take a fraction of what a transform needs, photographs many times as much.
+    _ladder("2 3 4 6 8 12 16 24 32 48 64 96 128 192 256 0"),
+    lambda colors, s: {"lossless": True, "quality": 100, "method": int(s["method"])},
+    lambda: {"libwebp": features.version("webp")},
+    {"method": ("6", "5", "4", "3", "2", "1", "0")},
+    reduced=_in_few_colors,
+)

@@ -28,7 +28,7 @@ from harness.scores.msssim import Reference
 SHARED = Path(__file__).parents[4] / "shared"
 GOLDEN = Path(__file__).parent / "golden"
 NAMES = [form.name for form in FORMATS]
-SUBMITTABLE = ("jpeg", "jpeg2000", "webp", "avif,speed=9")
+SUBMITTABLE = ("jpeg", "jpeg2000", "webp", "avif,speed=9", "palette,method=1")
 QUICK = ("jpeg", "jpeg2000", "webp,method=4", "avif,speed=9", "heic,preset=ultrafast", "jxl,effort=3")
 MEASURED = [  # our codec, its name in the table, two settings
     ("jpeg", "jpeg", ("6", "32")),
@@ -45,7 +45,7 @@ def pixels(seed: int, width: int, height: int) -> np.ndarray:
     return np.asarray(photograph(seed, width, height))
 
 
-@pytest.mark.parametrize("spec", [*NAMES, *QUICK])
+@pytest.mark.parametrize("spec", [*NAMES, *QUICK, "palette", "palette,method=0"])
 def test_descriptions_open_equal_codecs(spec: str) -> None:
     codec = open_codec(spec)
     assert codec.name == spec
@@ -54,7 +54,7 @@ def test_descriptions_open_equal_codecs(spec: str) -> None:
     assert len(versions) > 1 and all(isinstance(text, str) and text for text in versions.values())
 
 
-@pytest.mark.parametrize("spec", QUICK)
+@pytest.mark.parametrize("spec", [*QUICK, "palette,method=1"])
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (3, 65), (97, 64)])
 def test_images_of_any_size(spec: str, width: int, height: int) -> None:
     codec = open_codec(spec)
