@@ -26,7 +26,8 @@ class Board:
     """One archived board: its file and number of rows, the images it was measured on, and its source.
 
     `rate` is in bits per pixel, None where the file has a column of it; `decimals` is how many digits of MS-SSIM the
-    source prints. `image_set` is as the challenge called it then: the 2024 test set is the 2025 validation set.
+    source prints. `image_set` is as the challenge called it then: the 2024 test set is the 2025 validation set. Its
+    `pixels` are 0 where they are not known.
     """
 
     file: str
@@ -39,6 +40,7 @@ class Board:
     path: str
     note: str
     rate: float | None = None
+    pixels: int = 0
 
 
 @cache

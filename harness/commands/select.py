@@ -36,6 +36,12 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="the sum of the column decode_seconds over the chosen points; a second resource: proven the best for "
         "sets of photographs, with a bound for thousands of images",
     )
+    limits.add_argument(
+        "--image-seconds",
+        metavar="SECONDS",
+        type=shared.positive_float,
+        help="no image takes longer to decode, by the column decode_seconds",
+    )
     limits.add_argument("--one-codec", action="store_true", help="all images by one codec, the one that scores best")
     shared.add_json(parser)
 
@@ -60,6 +66,7 @@ def run(options: Namespace) -> int:
         cap=options.cap,
         worst=options.worst,
         seconds=options.seconds,
+        image_seconds=options.image_seconds,
         one_codec=options.one_codec,
     )
     if options.set_budget:

@@ -28,7 +28,8 @@ class Constraints:
 
     `overhead` are the container's bytes and `margin` those to leave unused, both out of the budget; `images` must
     all have candidates. No image's stream is above `cap` bytes, none scores worse than `worst` in the objective's own
-    column. Decoding takes at most `seconds`, as the sum of the candidates' `decode_seconds`. With `one_codec` all
+    column. Decoding takes at most `seconds`, as the sum of the candidates' `decode_seconds`, and of no image more than
+    `image_seconds`. With `one_codec` all
     images have the same codec, the one that scores best.
     """
 
@@ -38,6 +39,7 @@ class Constraints:
     cap: int | None = None
     worst: float | None = None
     seconds: float | None = None
+    image_seconds: float | None = None
     one_codec: bool = False
 
 
@@ -89,7 +91,8 @@ def select_within(
     """
     limits = constraints or Constraints()
     goal = objective_of(objective) if isinstance(objective, str) else objective
-    found = _allowed(check(candidates, goal, limits.images, limits.seconds is not None), goal, limits)
+    timed = limits.seconds is not None or limits.image_seconds is not None
+    found = _allowed(check(candidates, goal, limits.images, timed), goal, limits)
     room = budget - limits.overhead - limits.margin
     alternatives = _by_codec(found) if limits.one_codec else [found]
     solved, refusals, bound = [], [], -math.inf
@@ -166,6 +169,9 @@ def _allowed(candidates: Candidates, goal: Objective | WeightedSum, limits: Cons
         score = np.where(np.isnan(score), np.nan if missing is None else missing, score)
         kept &= score >= limits.worst if goal.higher_is_better else score <= limits.worst
         wanted.append(f"that scores {'at least' if goal.higher_is_better else 'at most'} {limits.worst:g}")
+    if limits.image_seconds is not None:
+        kept &= candidates.seconds <= limits.image_seconds
+        wanted.append(f"that decodes within {limits.image_seconds:g} s")
     if not wanted:
         return candidates
     without = np.bincount(candidates.image[kept], minlength=len(candidates.names)) == 0
