@@ -13,6 +13,7 @@ from harness.errors import ClicError
 from harness.files import write_atomic
 
 DECODER = "decoder.zip"  # the name of what holds `decode` and all that it needs
+PICTURES = "images"  # the folder beside it in which what it decoded is kept
 MAX_MEMBERS = 10_000
 MAX_RATIO = 200  # unpacked over packed bytes; weights and code stay below 20, deflate reaches 1,032
 RATIO_FREE_BYTES = 10_000_000  # below this size a high ratio harms nobody

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from harness.challenge.archive import sha224
+from harness.challenge.archive import PICTURES, sha224
 from harness.challenge.pack import Packed
 from harness.challenge.profiles import Profile
 from harness.challenge.verify import DECODER, Verification
@@ -24,7 +24,6 @@ from harness.scores.objectives import psnr
 from harness.store import Store
 
 RESULTS = ("scores.csv", "leaderboard.csv", "leaderboard.md", "report.html", "run.json")
-PICTURES = "images"  # in the folder of a rate
 SOURCE = "clic submit"
 
 

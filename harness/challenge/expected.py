@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from harness.challenge.archive import DECODER, data_file_bytes, sha224, zip_bytes
-from harness.challenge.environment import OURS
 from harness.challenge.findings import Finding
 from harness.challenge.frozen import Frozen, changes, read_frozen
 from harness.challenge.pictures import pictures_in
 from harness.challenge.profiles import Profile
 from harness.challenge.sandbox import run_decoder
+from harness.challenge.sandbox.environment import OURS
 from harness.codecs.protocol import Encoding, Submittable
 from harness.codecs.union import Union
 from harness.errors import ClicError
@@ -73,8 +73,8 @@ class Expected:
             )
         return packed
 
-    def findings(self, decoder: Path, versions: Mapping[str, str], profile: Profile) -> Iterator[Finding]:
-        """What tells the archive, and the packages that it runs with, from those that were frozen."""
+    def findings(self, decoder: Path) -> Iterator[Finding]:
+        """What tells the archive from the one that was frozen."""
         found = sha224(decoder) if decoder.is_file() else ""
         if found and found != self.sha224:
             what = f"SHA-224 {found}"
@@ -83,6 +83,9 @@ class Expected:
             yield Finding(
                 what, decoder.name, f"SHA-224 {self.sha224}", "send the frozen one: 'clic submit --expect-decoder DIR'"
             )
+
+    def version_findings(self, versions: Mapping[str, str], profile: Profile) -> Iterator[Finding]:
+        """What tells the packages that the decoder runs with here from those that it was frozen with."""
         before = self.frozen.versions if self.frozen else {}
         for package in profile.packages:
             if package in before and before[package] != versions.get(package):
@@ -90,7 +93,7 @@ class Expected:
                     f"{package} {versions.get(package) or 'is missing'}",
                     "packages",
                     f"{package} {before[package]}, with which the frozen decoder was verified",
-                    f"python -m pip install {package}=={before[package]}, and verify again",
+                    f"python -m pip install {package}=={before[package]}, or verify it --in-container",
                 )
 
 

@@ -85,6 +85,7 @@ def _record(store: Store, lines: Sequence[Line]) -> Frozen:
         decoder_sha224=entry.decoder_sha224,
         decoder_bytes=entry.decoder_bytes or 0,
         codec=lines[0].measured.get("codec", ""),
+        image_set=lines[0].allocation.image_set,
         rates={line.entry.rate: line.entry.data_sha224 for line in lines},
         members=members_sha256(decoder),
         versions=dict(versions),

@@ -22,7 +22,8 @@ class Frozen:
     """What was uploaded: `rates` maps each rate to the SHA-224 of its data file, `members` the decoder's to SHA-256.
 
     `codec` is what opens the codec, empty where it is not known. `versions` are those of Python, of this package and of
-    the packages with which the decoder was verified. `date` is when it was frozen, in UTC.
+    the packages with which the decoder was verified. `image_set` is the hash of the images that were sent, as the store
+    has it. `date` is when it was frozen, in UTC.
     """
 
     team: str
@@ -33,6 +34,7 @@ class Frozen:
     decoder_sha224: str
     decoder_bytes: int
     codec: str
+    image_set: str
     rates: Mapping[str, str]
     members: Mapping[str, str]
     versions: Mapping[str, str]

@@ -30,11 +30,11 @@ from harness.challenge.board import (
     recorded,
     write_tables,
 )
-from harness.challenge.environment import versions_here
 from harness.challenge.expected import Expected, check_encoder
 from harness.challenge.pack import Packed, RateUnreachable, pack, set_pixels
 from harness.challenge.profiles import Profile, Target
 from harness.challenge.sandbox import require_linux
+from harness.challenge.sandbox.environment import versions_here
 from harness.challenge.verify import DECODER, VerifyOptions, verify
 from harness.codecs.protocol import Adaptive, Submittable, codec_sha256
 from harness.codecs.registry import open_members

@@ -10,6 +10,7 @@ from harness.challenge.findings import Finding
 from harness.challenge.pictures import picture_findings, pictures_in, pixels_digest
 from harness.challenge.profiles import Profile
 from harness.challenge.sandbox import DISK_BYTES, DecodeRun, RunOptions, run_decoder
+from harness.challenge.sandbox.environment import Environment
 from harness.files import write_atomic
 from harness.images import SourceImage
 from harness.progress import bar
@@ -26,7 +27,7 @@ class VerifyOptions:
     same. It is run `runs` times, once or twice: the second time with another number of threads, to see whether it
     gives the same pictures. `honest` asks whether the pictures come from the data file alone (see honest.py), with
     `other_data`, a data file of other images, or the right one shuffled. Any other decoder than the one that is
-    `expected` is a finding.
+    `expected` is a finding. It runs with this interpreter's packages, or in an `environment` apart.
     """
 
     time_limit: float | None = None
@@ -37,6 +38,7 @@ class VerifyOptions:
     honest: bool = False
     other_data: Path | None = None
     expected: Expected | None = None
+    environment: Environment | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,12 @@ class Trial:
     profile: Profile
     originals: Sequence[SourceImage]
     options: VerifyOptions
+
+    @property
+    def packages(self) -> Sequence[str]:
+        """What the decoder finds beside Python."""
+        server = self.profile.server
+        return server.requirements if self.options.environment and server else self.profile.packages
 
     def run(
         self, title: str, threads: int = 0, look: Callable[[Path], None] = lambda folder: None
@@ -69,9 +77,11 @@ class Trial:
             def count(seen: Path) -> None:
                 show(len(pictures_in(seen)), len(self.originals))
 
-            options = RunOptions(limit, disk_bytes=disk, threads=threads, tick=count)
+            options = RunOptions(
+                limit, disk_bytes=disk, threads=threads, tick=count, environment=self.options.environment
+            )
             run = run_decoder(self.decoder, self.data, workdir, self.profile, options)
-            findings = list(_run_findings(run, self.profile, limit))
+            findings = list(_run_findings(run, self.profile, limit, self.packages))
             look(workdir)
             pictures = pictures_in(workdir)
             for original in self.originals:
@@ -85,7 +95,9 @@ class Trial:
         return run, findings, digests
 
 
-def _run_findings(run: DecodeRun, profile: Profile, time_limit: float | None) -> Iterator[Finding]:
+def _run_findings(
+    run: DecodeRun, profile: Profile, time_limit: float | None, packages: Sequence[str]
+) -> Iterator[Finding]:
     """What the run itself shows; a decoder that was stopped is not blamed for its exit code as well."""
     where = "./decode"
     limit = profile.seconds if time_limit is None else time_limit
@@ -116,7 +128,7 @@ def _run_findings(run: DecodeRun, profile: Profile, time_limit: float | None) ->
             yield Finding(
                 f"needs the package {package!r}",
                 where,
-                f"none but {', '.join(profile.packages)}, and what they require",
+                f"none but {', '.join(packages)}, and what they require",
                 "do without it, or pack it into decoder.zip",
             )
     if run.network:

@@ -1,17 +1,19 @@
 """Everything for which the challenge's server would reject a submission, all at once and beforehand."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.challenge import contents
-from harness.challenge.archive import DECODER, sha224
-from harness.challenge.environment import versions_here
+from harness.challenge.archive import DECODER, PICTURES, sha224
+from harness.challenge.container import container_findings
 from harness.challenge.findings import Finding
 from harness.challenge.honest import honesty_findings
+from harness.challenge.pictures import pixels_digest
 from harness.challenge.profiles import Profile
 from harness.challenge.sandbox import DecodeRun, levels, require_linux, why_not
+from harness.challenge.sandbox.environment import versions_here
 from harness.challenge.trial import Trial, VerifyOptions
 from harness.errors import ClicError
 from harness.images import list_images
@@ -20,6 +22,19 @@ from harness.sweep.local import usable_cores
 __all__ = ["DECODER", "Verification", "VerifyOptions", "require_box", "verify"]
 
 _SAYS_AT_MOST = 300  # characters of the decoder's last line
+
+
+class _Compared(NamedTuple):
+    """Two runs whose pictures must be the same."""
+
+    when: str
+    expected: str
+    mend: str
+
+
+_MEND = "fix seeds and threads, and compute what decides symbols in integers"
+_AGAIN = _Compared("when decoded again", "the same picture in every run, with any number of threads", _MEND)
+_IN_CONTAINER = _Compared("in the container", f"the picture in {PICTURES}/, as it was decoded on this machine", _MEND)
 
 
 @dataclass(frozen=True)
@@ -76,9 +91,12 @@ def verify(
 
     blocking = list(contents.blocking(decoder, data, profile))
     other = [*contents.sizes(decoder, data, profile, budget, rate), *contents.forbidden(decoder)]
-    versions = versions_here(profile.packages)
+    versions = options.environment.versions if options.environment else versions_here(profile.packages)
+    if options.environment:
+        other += container_findings(options.environment, profile)
     if options.expected:
-        other += options.expected.findings(decoder, versions, profile)
+        other += options.expected.findings(decoder)
+        other += [] if options.environment else options.expected.version_findings(versions, profile)
     trial = Trial(decoder, data, profile, tuple(originals), options)
     runs: list[DecodeRun] = []
     digests: Mapping[str, str] = {}
@@ -88,7 +106,9 @@ def verify(
         for number in range(options.runs):
             title = f"{rate}: decoding" + (" again" if number else "")
             done, found, given = trial.run(title, threads=_other_threads(profile) if number else 0)
-            other += _differences(digests, given) if number else found
+            other += _differences(digests, given, _AGAIN) if number else found
+            if options.environment and not number:
+                other += _differences(_decoded_before(directory, given), given, _IN_CONTAINER)
             digests = digests or given
             runs.append(done)
         if options.honest:
@@ -129,16 +149,18 @@ def _other_threads(profile: Profile) -> int:
     return 1 if min(usable_cores(), profile.cpus) > 1 else 2
 
 
-def _differences(first: Mapping[str, str], second: Mapping[str, str]) -> Iterator[Finding]:
-    """Pictures that a second run has not given again."""
+def _decoded_before(directory: Path, names: Iterable[str]) -> Mapping[str, str]:
+    """Digests of the pictures that lie beside a submission, as 'clic submit' decoded them on this machine."""
+    found = {name: directory / PICTURES / name for name in names}
+    return {name: pixels_digest(path) for name, path in found.items() if path.is_file()}
+
+
+def _differences(first: Mapping[str, str], second: Mapping[str, str], what: _Compared) -> Iterator[Finding]:
+    """Pictures that another run has not given again."""
     for name, digest in first.items():
         if second.get(name) != digest:
-            yield Finding(
-                "other pixels when decoded again" if name in second else "not given when decoded again",
-                name,
-                "the same picture in every run, with any number of threads",
-                "fix seeds and threads, and compute what decides symbols in integers",
-            )
+            said = "other pixels" if name in second else "not given"
+            yield Finding(f"{said} {what.when}", name, what.expected, what.mend)
 
 
 def _last_line(output: str) -> str:

@@ -74,13 +74,15 @@ def read_rules(options: Namespace, expected: "Expected | None" = None) -> "tuple
     frozen = expected.frozen if expected else None
     name = options.profile or (frozen.profile if frozen else newest_profile())
     track = options.track or (frozen.track if frozen else "") or None
-    variant = getattr(options, "variant", None) or (frozen.variant if frozen else 1)
+    asked = getattr(options, "variant", None)
+    variant = asked or (frozen.variant if frozen else 1)
     profile = load_profile(name, track)
     profile.check_variant(variant)
     if expected:
         expected.check_rules(profile, variant)
     how = "" if options.profile else ", as frozen" if frozen else ", the newest, as --profile names none"
-    log(f"rules: {profile.name}{how} ({profile.title}); {profile.describe_machine()}; variant {variant}")
+    which = f"; variant {variant}" if hasattr(options, "variant") else ""
+    log(f"rules: {profile.name}{how} ({profile.title}); {profile.describe_machine()}{which}")
     return profile, variant
 
 

@@ -39,12 +39,20 @@ def add_arguments(parser: ArgumentParser) -> None:
         type=Path,
         help="with --honest: a data file of other images; default: shuffled data",
     )
+    parser.add_argument(
+        "--in-container",
+        action="store_true",
+        help="decode with the server's Python and packages, as 'clic container build' puts them on this machine; the "
+        "pictures must be those that 'clic submit' decoded",
+    )
     shared.add_json(parser)
 
 
 def run(options: Namespace) -> int:
     """Print every finding; 1 where there are any."""
+    from harness.challenge.container import find_container
     from harness.challenge.origin import packed_here
+    from harness.challenge.proof import record_in_container
     from harness.challenge.verify import DECODER, VerifyOptions, verify
     from harness.files import as_json
     from harness.progress import counted, log
@@ -60,8 +68,11 @@ def run(options: Namespace) -> int:
         honest=options.honest or options.other_data is not None,
         other_data=options.other_data,
         expected=expected,
+        environment=find_container(profile) if options.in_container else None,
     )
     found = verify(options.directory, options.images, profile, options.rate, how)
+    if options.in_container and record_in_container(found, options.directory, profile):
+        log(f"{options.directory.resolve().parent}: the proof is in its store; see clic calendar")
     if options.json:
         print(as_json(found.to_json()), end="")
     else:

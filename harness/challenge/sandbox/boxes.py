@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.challenge.sandbox import inside
+from harness.challenge.sandbox.environment import Environment
 from harness.challenge.sandbox.view import View, view, without_masked
 from harness.scratch import scratch
 
@@ -53,13 +54,27 @@ NOT_ENFORCED = {
 
 @dataclass(frozen=True)
 class Box:
-    """A level, and what it is built with: bytes on `disk`, processors, threads (0: as many as the decoder likes)."""
+    """A level, and what it is built with: bytes on `disk`, processors, threads (0: as many as the decoder likes).
+
+    The decoder sees `packages` of those that are installed here, or an `environment` apart instead.
+    """
 
     level: str
     disk: int
     cpus: int
     threads: int = 0
     packages: tuple[str, ...] = PACKAGES
+    environment: Environment | None = None
+
+    @property
+    def python(self) -> Path:
+        """The interpreter that builds the box, where nothing else of Python need be seen, and runs the decoder."""
+        return Path(sys.executable) if self.environment is None else self.environment.python
+
+    @property
+    def view(self) -> View:
+        """What the decoder sees of this machine."""
+        return view(self.packages, self.environment)
 
     @property
     def sealed(self) -> bool:
@@ -119,9 +134,9 @@ def command(box: Box, work: Path, root: Path, socket: int | None, decoder: Seque
     """
     if box.level == "limits":
         return list(decoder)
-    seen = view(box.packages)
+    seen = box.view
     wrap: list[str] = []
-    python = [sys.executable, "-I", "-S", "-c", Path(inside.__file__).read_text(encoding="utf-8")]
+    python = [str(box.python), "-I", "-S", "-c", Path(inside.__file__).read_text(encoding="utf-8")]
     if box.level == "bubblewrap":
         wrap = [*_bubblewrap(box, seen, work), *python]
     if not box.sealed:
@@ -183,10 +198,10 @@ def _bubblewrap(box: Box, seen: View, work: Path) -> list[str]:
 
 
 def environment(box: Box, work: Path, root: Path) -> dict[str, str]:
-    """As clean as a container's; `python3` is the running interpreter, which has torch, numpy and Pillow."""
+    """As clean as a container's; `python3` is the environment's interpreter, or the running one."""
     folder = WORK if box.sealed else str(work)
     result = {
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), "/usr/local/bin", "/usr/bin", "/bin"]),
+        "PATH": os.pathsep.join([str(box.python.parent), "/usr/local/bin", "/usr/bin", "/bin"]),
         "HOME": f"{folder}/.home",
         "TMPDIR": f"{folder}/.tmp",
         "LANG": "C.UTF-8",

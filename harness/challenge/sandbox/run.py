@@ -1,6 +1,7 @@
 """Run `./decode` as the challenge's server does, in the strongest box that this machine offers (see boxes.py)."""
 
 import os
+import secrets
 import shutil
 import socket
 import stat
@@ -17,8 +18,9 @@ from harness.challenge.archive import extract_zip
 from harness.challenge.profiles import Profile
 from harness.challenge.sandbox.boxes import MAX_PROCESSES, MAX_TASKS, Box, command, environment, levels, limits
 from harness.challenge.sandbox.cgroup import Group, make_group
+from harness.challenge.sandbox.engine import NOT_ENFORCED, engine_command, remove_container
+from harness.challenge.sandbox.environment import Environment
 from harness.challenge.sandbox.tree import entries_in, fetch, used_bytes
-from harness.challenge.sandbox.view import view
 from harness.challenge.sandbox.watch import PROC, Allowance, Watch
 from harness.errors import ClicError
 from harness.scratch import refuse_noexec, scratch
@@ -36,6 +38,7 @@ class RunOptions:
     """How a run is made: seconds (by default the profile's), a level (the strongest), bytes on disk, threads.
 
     `threads` 0 leaves their number to the decoder. `tick` gets the folder that the decoder works in, twice a second.
+    The interpreter is this one, or that of an `environment` apart.
     """
 
     time_limit: float | None = None
@@ -43,6 +46,7 @@ class RunOptions:
     disk_bytes: int = DISK_BYTES
     threads: int = 0
     tick: Callable[[Path], None] = lambda folder: None
+    environment: Environment | None = None
 
 
 @dataclass(frozen=True)
@@ -104,10 +108,36 @@ def run_decoder(
         raise ClicError(f"{decoder_zip}: no executable file 'decode' at its top level; pack one of mode 0755")
     disk = used_bytes(workdir) + options.disk_bytes
     seconds = profile.seconds if options.time_limit is None else options.time_limit
-    box = Box(options.level or levels()[0], disk, profile.cpus, options.threads, profile.packages)
+    allowance = Allowance(profile.memory_bytes, disk, MAX_PROCESSES, seconds)
+    if options.environment and options.environment.engine:
+        return _run_in_engine(options.environment, workdir, profile.cpus, allowance, options.tick)
+    box = Box(options.level or levels()[0], disk, profile.cpus, options.threads, profile.packages, options.environment)
     if not box.sealed:  # a sealed box has a copy of its own
         refuse_noexec(workdir)
-    return _run(box, workdir, Allowance(profile.memory_bytes, disk, MAX_PROCESSES, seconds), options.tick)
+    return _run(box, workdir, allowance, options.tick)
+
+
+def _run_in_engine(
+    environment: Environment, workdir: Path, cpus: int, allowance: Allowance, tick: Callable[[Path], None]
+) -> DecodeRun:
+    """Run the decoder in a container of Docker or podman, to its end or its limits."""
+    name = f"clic-{secrets.token_hex(8)}"
+    process = subprocess.Popen(
+        engine_command(environment, workdir, name, cpus, allowance),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    watch = Watch(process, b"", allowance)
+    try:
+        stopped = watch.until_end(lambda: used_bytes(workdir), lambda: tick(workdir))
+        seconds = time.monotonic() - watch.start
+    finally:
+        remove_container(environment.engine, name)
+        watch.kill()
+    output = watch.tail.decode(errors="replace")
+    return DecodeRun(process.returncode, seconds, None, output, environment.engine, NOT_ENFORCED, stopped)
 
 
 def _run(box: Box, workdir: Path, allowance: Allowance, tick: Callable[[Path], None]) -> DecodeRun:
@@ -224,7 +254,7 @@ def _taken(box: Box, work: Path, disk_bytes: int) -> int:
 
 def _written(top: Path, box: Box) -> Iterator[str]:
     """What a decoder has left outside of its places, at most `SHOWN` paths; not the box's own mount points."""
-    seen = view(box.packages)
+    seen = box.view
     own = {target.lstrip("/") for _, target in (*seen.binds, *seen.packages)}
     own |= {target.lstrip("/") for target, _ in seen.links}
     found = (path for path, state in entries_in(top, {*PLACES, *own}) if not stat.S_ISDIR(state.st_mode))

@@ -5,7 +5,6 @@ rest of what is installed here is not there, so that `import pandas` fails here 
 """
 
 import functools
-import re
 import site
 import sys
 import sysconfig
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from harness.challenge.sandbox.environment import Environment, normal_name
 from harness.errors import ClicError
 
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/libx32", "/lib64", "/nix", "/sys/devices/system")
@@ -54,18 +54,24 @@ class View:
 
 
 @functools.cache
-def view(packages: tuple[str, ...]) -> View:
-    """The view with these packages and their requirements. Raises ClicError for one that is not installed."""
+def view(packages: tuple[str, ...], environment: Environment | None = None) -> View:
+    """The view with these packages and their requirements, or with an environment apart and all that is in it.
+
+    Raises ClicError for a package that is not installed here.
+    """
     links, shown = [], []
     for place in map(Path, (*SYSTEM, *(f"/etc/{name}" for name in SETTINGS))):
         if place.is_symlink():
             links.append((str(place), str(place.readlink())))
         elif place.exists():
             shown.append(place)
-    for place in sorted({Path(sys.base_prefix), Path(sys.prefix)}):
+    own = (environment.base_prefix, environment.prefix) if environment else (Path(sys.base_prefix), Path(sys.prefix))
+    for place in sorted(set(own)):
         if not any(place == known or known in place.parents for known in shown):
             shown.append(place)
-    masks = _package_folders(shown)
+    masks = _package_folders(shown, Path(sys.base_prefix) if environment is None else environment.base_prefix)
+    if environment:
+        return View(tuple((str(place), str(place)) for place in shown), tuple(links), tuple(map(str, masks)), ())
     target = Path(sysconfig.get_path("purelib")).resolve()
     return View(
         tuple((str(place), str(place)) for place in shown),
@@ -94,10 +100,10 @@ def without_masked(seen: View) -> tuple[str, ...]:
     return tuple(result)
 
 
-def _package_folders(shown: Sequence[Path]) -> list[Path]:
-    """Folders of packages of this interpreter and of the system's, among what is shown."""
+def _package_folders(shown: Sequence[Path], base: Path) -> list[Path]:
+    """Folders of packages of this interpreter, of the one at `base` and of the system's, among what is shown."""
     known = [Path(path) for path in (*site.getsitepackages(), sysconfig.get_path("purelib"))]
-    for prefix in (Path(sys.base_prefix), Path("/usr"), Path("/usr/local")):
+    for prefix in (base, Path("/usr"), Path("/usr/local")):
         for name in PACKAGE_FOLDERS:
             known += prefix.glob(f"lib*/python3*/{name}")
     found = {path.resolve() for path in known if path.is_dir()}
@@ -122,7 +128,7 @@ def _with_requirements(packages: Sequence[str]) -> list[Distribution]:
     waiting, found = list(packages), dict[str, Distribution]()
     while waiting:
         name = waiting.pop()
-        key = re.sub(r"[-_.]+", "-", name).lower()
+        key = normal_name(name)
         if key in found:
             continue
         try:

@@ -1,0 +1,85 @@
+"""What is due in a challenge, and what is left to prove of each run, with the commands that prove it."""
+
+import os
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from harness.challenge.frozen import FOLDER
+from harness.challenge.profiles import Profile
+from harness.challenge.proof import Proof
+from harness.errors import ClicError
+
+EVERYWHERE = timedelta(hours=12)  # a day ends on earth twelve hours after it ended in UTC
+EVENTS = {
+    "validation_closes": "the validation phase closes: what is uploaded by then is all that may decode the test set",
+    "test_set": "the test set is published",
+    "test_closes": "the test phase closes: data files of the test set, each with a frozen decoder",
+    "white_paper": "the white paper is due",
+}
+
+
+@dataclass(frozen=True)
+class Due:
+    """A day of the challenge, what it is, and how many days are left; below 0 it is over."""
+
+    day: date
+    event: str
+    days: int
+
+
+def today_everywhere() -> date:
+    """The day that it still is somewhere on earth."""
+    return (datetime.now(UTC) - EVERYWHERE).date()
+
+
+def dues(profile: Profile, today: date) -> list[Due]:
+    """The days of a challenge in their order. Raises ClicError where none are known."""
+    if profile.dates is None:
+        raise ClicError(f"profile {profile.name}: no dates are known; add a table [dates] to it")
+    days = {key: date.fromisoformat(text) for key, text in vars(profile.dates).items()}
+    return [Due(day, EVENTS[key], (day - today).days) for key, day in days.items()]
+
+
+def is_test(proof: Proof, proofs: Sequence[Proof]) -> Proof | None:
+    """The run in which this one's decoder was frozen, where that was of other images."""
+    for other in proofs:
+        if other.frozen and other.frozen.decoder_sha224 == proof.decoder_sha224 and other.image_set != proof.image_set:
+            return other
+    return None
+
+
+def steps(profile: Profile, proofs: Sequence[Proof]) -> Iterator[str]:
+    """The commands that are left, in their order: of each run, and for each frozen decoder the test set."""
+    rates = [str(rate) for rate in profile.rates]
+    if not proofs:
+        yield "clic submit VALIDATION_SET --out variant1 --team NAME --variant 1"
+    for proof in proofs:
+        validated = is_test(proof, proofs)
+        expect = f" --expect-decoder {_shown(validated.folder / FOLDER)}" if validated else ""
+        lacking = [rate for rate in rates if rate not in proof.verified]
+        images = _shown(proof.images) if proof.images else "IMAGES"
+        track = f" --track {proof.track}" if proof.track else ""
+        if lacking:
+            options = expect or f" --team {shlex.quote(proof.team)}{track} --variant {proof.variant}"
+            yield f"clic submit {images} --out {_shown(proof.folder)} --rates {','.join(lacking)}{options}"
+        for rate in proof.verified:
+            if rate not in proof.in_container:
+                what = f"{_shown(proof.folder / rate)} --images {images} --rate {rate}"
+                yield f"clic verify {what}{track} --in-container{expect}"
+        unfrozen = [rate for rate in proof.verified if not (proof.frozen and rate in proof.frozen.rates)]
+        if not validated and unfrozen:
+            yield f"clic freeze {_shown(proof.folder)}"
+    tested = {found.folder for proof in proofs if (found := is_test(proof, proofs))}
+    for proof in proofs:
+        if proof.frozen and proof.folder not in tested:
+            out = f"test-{proof.folder.name}"
+            yield f"clic submit TEST_SET --out {out} --expect-decoder {_shown(proof.folder / FOLDER)}"
+
+
+def _shown(path: Path) -> str:
+    """A path as one types it here."""
+    relative = os.path.relpath(path)
+    return shlex.quote(str(path) if relative.startswith("..") else relative)
