@@ -83,6 +83,8 @@ def read_rules(options: Namespace, expected: "Expected | None" = None) -> "tuple
     how = "" if options.profile else ", as frozen" if frozen else ", the newest, as --profile names none"
     which = f"; variant {variant}" if hasattr(options, "variant") else ""
     log(f"rules: {profile.name}{how} ({profile.title}); {profile.describe_machine()}{which}")
+    if profile.machine.gpu:
+        log(f"decoders run here without the track's {profile.machine.gpu}: seconds are not those of the track")
     return profile, variant
 
 

@@ -187,7 +187,7 @@ def test_an_engine_is_asked_for_the_limits(
     options = ["--codec", "toy_codec:ToyCodec", "--rates", "0.4", "--profile", rules]
     assert clic("submit", photographs, "--out", tmp_path / "run", *options).returncode == 0
     verify = ["verify", tmp_path / "run" / "0.4", "--images", photographs, "--rate", "0.4", "--profile", rules]
-    done = clic(*verify, "--in-container")
+    done = clic(*verify, "--in-container", "--once")
     assert done.returncode == 0, done.stdout + done.stderr
     [ran] = [line for line in engine.read_text().splitlines() if line.startswith("run --rm --name")]
     for limit in ("--network none", "--cpus 2", "--memory 12000000000", "--memory-swap 12000000000", "--cap-drop ALL"):
