@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from submission.refining_encoder import RefiningEncoder
 
 DECODER = Path(decoder.__file__).parent
-MODELS = {"3d": 2, "checkerboard": 1}  # the number of the model that was trained with each context
+MODELS = {"3d": 2, "checkerboard": 3}  # the number of the model that was trained with each context
 REFINING = (  # what decides bytes at efforts above 0
     "networks/entropy.py",
     "quantization/scale.py",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from decoder.model import shipped_models
 from harness.cli import command_parser
 from harness.errors import ClicError
 from harness.files import sha256
@@ -58,6 +59,7 @@ def test_export_of_no_checkpoint_is_one_line(clic: Clic, tmp_path: Path) -> None
 
 def test_versions_name_each_weights_file_with_its_hash() -> None:
     lines = list(versions())
-    assert len(lines) == 2 * len(shipped_weights()) >= 4
-    first = shipped_weights()[0]
-    assert lines[0] == f"weights {first.name} decoder {sha256(first.decoder.read_bytes())}"
+    assert len(lines) == len(shipped_models()) + len(shipped_weights()) >= 4
+    for weights in shipped_weights():
+        assert f"weights {weights.name} decoder {sha256(weights.decoder.read_bytes())}" in lines
+        assert f"weights {weights.name} encoder {sha256(weights.encoder.read_bytes())}" in lines
