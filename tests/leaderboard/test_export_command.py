@@ -1,0 +1,163 @@
+"""`clic export`: what is compared goes out as tables, and as batches that Codec-Compare reads."""
+
+import csv
+import io
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers import TESTS, TOY, photograph
+
+Clic = Callable[..., subprocess.CompletedProcess[str]]
+# src/entry.ts of webmproject/codec-compare: what the names of its fields mean to it
+KNOWN = {
+    "original name",
+    "width",
+    "height",
+    "quality",
+    "encoded size",
+    "encoding time",
+    "decoding time",
+    "psnr",
+    "msssim",
+}
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A comparison of two codecs on two photographs, one rate out of reach of both."""
+    folder = tmp_path_factory.mktemp("exported")
+    (folder / "photographs").mkdir()
+    for seed in range(2):
+        photograph(seed, 200, 170).save(folder / "photographs" / f"{seed}, a.png")
+    command = [
+        "compare",
+        folder / "photographs",
+        "--out",
+        folder / "out",
+        "--codec",
+        TOY,
+        "--codec",
+        "webp",
+        "--rates",
+        "0.01,1,2",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "harness", *command],
+        cwd=TESTS.parent,
+        env={**os.environ, "PYTHONPATH": str(TESTS)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def loaded(path: Path) -> tuple[dict[str, str], list[dict[str, Any]]]:
+    """A batch as Codec-Compare's loader takes it: constants by name, and rows by field."""
+    batch = json.loads(path.read_text())
+    names = {}
+    for kind in ("constant", "field"):
+        assert all(len(one) == 1 and isinstance(next(iter(one.values())), str) for one in batch[f"{kind}_descriptions"])
+        names[kind] = [name for one in batch[f"{kind}_descriptions"] for name in one]
+    assert len(batch["constant_values"]) == len(names["constant"]) and names["field"]
+    rows = batch["field_values"]
+    assert all(len(row) == len(names["field"]) and not any(value is None for value in row) for row in rows)
+    constants = dict(zip(names["constant"], batch["constant_values"], strict=True))
+    return constants, [dict(zip(names["field"], row, strict=True)) for row in rows]
+
+
+def test_batches_of_codec_compare(clic: Clic, here: Path) -> None:
+    done = clic("export", here / "out", "--to", "codec-compare", "--images", here / "photographs")
+    assert done.returncode == 0, done.stderr
+    list_path = Path(done.stdout.strip())
+    assert list_path == here / "out" / "codec-compare" / "batches.json"
+    listed = json.loads(list_path.read_text())
+    assert listed and all(isinstance(one, list) and len(one) == 1 for one in listed)
+    batches = [loaded(list_path.parent / name) for (name,) in listed]
+    with (here / "out" / "candidates.csv").open(newline="") as file:
+        candidates = list(csv.DictReader(file))
+    for codec, (constants, rows) in zip(("toy", "webp"), batches, strict=True):
+        assert (
+            constants["name"] == codec
+            and constants["version"]
+            and re.fullmatch(r"[\d-]{10}T[\d:]{8}", constants["time"])
+        )
+        assert {name.replace("_", " ") for name in rows[0]} >= KNOWN - {"decoding time"}
+        own = [row for row in candidates if row["codec"] == codec]
+        assert len(rows) == len(own)
+        for row, candidate in zip(rows, own, strict=True):
+            assert (row["encoded_size"], str(row["quality"])) == (int(candidate["bytes"]), candidate["point"])
+            assert row["msssim"] == float(candidate["msssim_paper"])
+            assert math.isclose(row["psnr"], 10 * math.log10(255**2 / float(candidate["mse"])))
+            original = constants["original_path"].replace("${original_name}", row["original_name"])
+            assert (list_path.parent / original).is_file()
+            if codec == "webp":
+                encoded = constants["encoded_path"].replace("${encoded_name}", row["encoded_name"])
+                assert (list_path.parent / encoded).stat().st_size == row["encoded_size"]
+    without = clic("export", here / "out", "--to", "codec-compare", "--out", here / "batches")
+    constants, _ = loaded(here / "batches" / json.loads(Path(without.stdout.strip()).read_text())[0][0])
+    assert "original_path" not in constants
+
+
+def test_tables_in_every_face(clic: Clic, here: Path) -> None:
+    comparison = json.loads((here / "out" / "comparison.json").read_text())
+
+    def told(*options: object) -> str:
+        done = clic("export", here / "out", "--to", *options)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    markdown = told("markdown")
+    assert markdown.splitlines()[0].startswith("| codec") and "0.01 bpp (dB)" in markdown and "–" in markdown
+    first = next(row for row in comparison["codecs"] if (row["codec"], row["rate"]) == ("toy", "2"))
+    assert f" {-10 * math.log10(1 - first['msssim_competition']):.2f} " in markdown
+    board = json.loads(told("json", "--table", "board"))
+    assert [(row["codec"], row["bytes"]) for row in board] == [
+        (row["codec"], row["bytes"]) for row in comparison["codecs"]
+    ]
+    rates = list(csv.DictReader(io.StringIO(told("csv", "--table", "bd-rates"))))
+    assert len(rates) == len(comparison["bd_rate"]) and {row["codec"] for row in rates} == {"toy", "webp"}
+    images = json.loads(told("json", "--table", "images"))
+    assert len(images) == 2 * len(comparison["codecs"]) and isinstance(images[0]["bytes"], int)
+    assert len(list(csv.reader(io.StringIO(told("csv", "--table", "candidates"))))) == 1 + 2 * (4 + 22)
+    latex = told("latex", "--table", "overview")
+    assert latex.count(r"\\") == 2 + 2 and r"\toprule" in latex
+    assert told("csv", "--out", here / "t.csv") == f"{here / 't.csv'}\n" and (here / "t.csv").read_text().startswith(
+        "codec,"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("nowhere", "--to", "csv"), "no such folder"),
+        (("x.safetensors", "0-clic"), "x.safetensors is a checkpoint; 'clic weights export' makes it a shipped model"),
+        ((".", "--to", "csv"), "leaderboard.csv: no such file"),
+        (
+            (".", "--to", "csv", "--table", "bd-rates"),
+            "no comparison.json, so no table bd-rates; 'clic compare' writes it",
+        ),
+        ((".", "--to", "codec-compare"), "no results.sqlite"),
+        ((".", "--to", "codec-compare", "--table", "board"), "--table: Codec-Compare takes all candidates"),
+        ((".", "--to", "csv", "--images", "."), "--images: only for --to codec-compare"),
+    ],
+)
+def test_what_cannot_be_given_out(clic: Clic, tmp_path: Path, options: tuple[str, ...], said: str) -> None:
+    place = str(tmp_path) if options[0] == "." else options[0]
+    done = clic("export", place, *options[1:])
+    assert done.returncode == 2 and said in done.stderr.splitlines()[-1]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_comparison_that_is_none(clic: Clic, tmp_path: Path) -> None:
+    (tmp_path / "comparison.json").write_text('{"codecs": []}')
+    done = clic("export", tmp_path, "--to", "csv")
+    assert done.returncode == 2 and "not what 'clic compare' writes; run it again" in done.stderr
