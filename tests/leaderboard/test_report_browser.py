@@ -353,11 +353,26 @@ def test_print_cuts_no_picture(visit: Callable[..., Any], compared: Path) -> Non
             found.append((right - left) / (top - bottom))
     # a picture over two sheets would be there twice, and a part of one would have another shape
     assert np.allclose(sorted(found), sorted(shapes), rtol=0.03)
+    # nor does a lone crop, the last of its photograph, begin a sheet
+    per_sheet = [
+        len(list(sheet.get_objects(filter=[pdfium.raw.FPDF_PAGEOBJ_IMAGE], max_depth=9))) for sheet in document
+    ]
+    assert 1 not in per_sheet and sum(per_sheet) == len(shapes)
     text = "\n".join(sheet.get_textpage().get_text_bounded() for sheet in document)
     assert "Do it again" in text and "Compare pictures" not in text
     for sheet in document:
         lines = [line for line in sheet.get_textpage().get_text_bounded().splitlines() if line.strip()]
         assert lines[-1].strip() not in {"Leaderboard", "Rate and distortion", "Image table", "Images", "Past boards"}
+
+
+def test_printed_tables_fit_the_sheet_and_can_be_read(visit: Callable[..., Any], compared: Path, of_run: Path) -> None:
+    for path in (compared, of_run):
+        page = visit(path, viewport={"width": 703, "height": 1000})  # A4 less margins of 12 mm
+        page.emulate_media(media="print")
+        wide = "all => all.filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.ariaLabel)"
+        assert page.eval_on_selector_all(".scroll", wide) == []
+        size = page.eval_on_selector("#images-table td", "cell => parseFloat(getComputedStyle(cell).fontSize)")
+        assert size >= 8.5 * 96 / 72 - 0.1  # CSS pixels
 
 
 def test_without_script_everything_but_the_comparison_is_there(
