@@ -62,6 +62,8 @@ def needs(*programs: str) -> pytest.MarkDecorator:
 def test_a_python_class(here: Path) -> None:
     follow("A Python class", here)
     assert coded(here / "run-class") == {("halves,method=2", 12)}
+    assert coded(here / "run-compared") == {("halves,method=2", 12), ("webp", 66)}
+    assert (here / "run-compared" / "report.html").is_file()
 
 
 def test_an_installed_package(here: Path) -> None:
