@@ -22,6 +22,7 @@ COLUMNS = (
     "codec_sha256",
 )
 FLOATS = ("msssim_competition", "msssim_paper", "mse", "encode_seconds")  # of the columns, may be missing
+REPEATED = ("image", "codec", "point", "image_sha256", "codec_sha256")  # texts that many rows share, held once
 _ROW = """image.width, image.height, codec.name, candidate.point, candidate.bytes, candidate.msssim_competition,
     candidate.msssim_paper, candidate.mse, candidate.encode_seconds, image.sha256, candidate.stream_sha256,
     candidate.pixels_sha256, codec.sha256"""
@@ -41,4 +42,8 @@ def as_table(rows: list[tuple[Any, ...]]) -> "DataFrame":
     """What one of the queries gave, as a table."""
     import pandas
 
-    return pandas.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(FLOATS, float))
+    table = pandas.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(FLOATS, float))
+    for name in REPEATED:
+        places, values = pandas.factorize(table[name])
+        table[name] = values.take(places)
+    return table
