@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from pathlib import Path
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from harness.errors import ClicError
@@ -76,7 +76,7 @@ def read_table(path: Path, find: Find, below: tuple[Path, ...] = ()) -> dict[str
     """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise ClicError(f"{path}: not a readable TOML file ({error}); mend or replace it") from error
     if "extends" not in table:
         return table
@@ -181,7 +181,7 @@ def _allowed(kind: Any) -> str:
     if _is_table(kind) or get_origin(kind) is Mapping:
         return "a table that is not empty"
     if get_origin(kind) is UnionType:
-        return ", or ".join(map(_allowed, get_args(kind)))
+        return ", or ".join(_allowed(choice) for choice in get_args(kind) if choice is not NoneType)
     if get_origin(kind) is Literal:
         return "one of " + ", ".join(f'"{choice}"' for choice in get_args(kind))
     if get_origin(kind) is tuple:

@@ -14,12 +14,12 @@ from helpers import TESTS, TOY, photograph, wait_until
 KILLS = 50
 RATES = ("0.25", "0.4")
 SIZES = [(208, 176), (176, 192), (240, 170), (190, 180), (97, 64), (180, 210)]
-DELAY = 0.15  # seconds that a point takes to code, so that many kills meet a sweep
+DELAY = 0.05  # seconds that a point takes to code, so that many kills meet a sweep
 
 
 def command(photographs: Path, out: Path) -> list[str]:
     arguments = ["submit", str(photographs), "--out", str(out), "--codec", TOY, "--rates", ",".join(RATES)]
-    return [sys.executable, "-m", "harness", *arguments, "--workers", "2"]
+    return [sys.executable, "-m", "harness", *arguments, "--workers", "1"]
 
 
 def results(out: Path) -> dict[str, bytes]:
@@ -86,6 +86,7 @@ def test_fifty_kills(tmp_path: Path) -> None:
         coded = len(log.read_text().splitlines()) - coded_before if log.exists() else 0
         assert coded <= len(SIZES) * 4 - stored  # nothing that was stored is coded again
         stored = len(streams)
+        print(f"kill {killed} of {KILLS}, {stored} of {4 * len(SIZES)} streams stored", flush=True)
     done = subprocess.run(command(photographs, out), env=surroundings, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert results(out) == expected

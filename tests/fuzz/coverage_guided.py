@@ -57,7 +57,15 @@ def main() -> None:
         f"-artifact_prefix={found}/",
         "-print_final_stats=1",
     ]
-    atheris.Setup(arguments, target.judge)
+
+    def judge(content: bytes) -> None:
+        try:
+            target.judge(content)
+        except Exception:
+            (found / hashlib.sha1(content, usedforsecurity=False).hexdigest()).write_bytes(content)
+            raise
+
+    atheris.Setup(arguments, judge)
     atheris.Fuzz()
 
 
