@@ -43,7 +43,7 @@ def alive(mark: str) -> list[str]:
 @pytest.mark.slow
 def test_fifty_kills(tmp_path: Path) -> None:
     photographs, out, unbroken = tmp_path / "photographs", tmp_path / "out", tmp_path / "unbroken"
-    temporary, log = tmp_path / "temporary", tmp_path / "coded.txt"
+    temporary, log, said = tmp_path / "temporary", tmp_path / "coded.txt", tmp_path / "said.txt"
     photographs.mkdir()
     temporary.mkdir()
     for seed, size in enumerate(SIZES):
@@ -59,13 +59,14 @@ def test_fifty_kills(tmp_path: Path) -> None:
     killed = stored = 0
     while killed < KILLS:
         coded_before = len(log.read_text().splitlines()) if log.exists() else 0
-        process = subprocess.Popen(
-            command(photographs, out),
-            env=surroundings,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        with said.open("wb") as file:
+            process = subprocess.Popen(
+                command(photographs, out),
+                env=surroundings,
+                stdout=subprocess.DEVNULL,
+                stderr=file,
+                start_new_session=True,
+            )
         try:
             process.wait(generator.uniform(0.2, 1.2 * length + 2))
         except subprocess.TimeoutExpired:
@@ -74,7 +75,7 @@ def test_fifty_kills(tmp_path: Path) -> None:
             killed += 1
             wait_until(lambda: not alive(str(temporary)))
         else:
-            assert process.returncode == 0
+            assert process.returncode == 0, said.read_text()
             assert results(out) == expected
             coded = len(log.read_text().splitlines()) - coded_before
             assert coded <= len(SIZES) * 4 - stored
