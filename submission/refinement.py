@@ -99,8 +99,9 @@ class RateDistortion:
         """MS-SSIM of the reconstruction, a scalar. Linear blocks in float32, the other layers where it is quicker in
         bfloat16: its gradient has a cosine of 0.9997 with float32's."""
         scaled = (quantised * self.inverse_gain).contiguous(memory_format=torch.channels_last)
+        layers = self.synthesis.layers
         with torch.autocast(scaled.device.type, torch.bfloat16, enabled=narrow_arithmetic(scaled.device)):
-            inner = self.synthesis.layers(scaled)
+            inner = layers(scaled.to(next(layers.parameters()).dtype))  # of the codec's precision
         height, width = self.image.shape[2:]
         image = (inner.float() + self.synthesis.blocks(scaled))[:, :, :height, :width].clamp(0, 1)
         return msssim(self.image, image)[0]

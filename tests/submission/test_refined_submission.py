@@ -46,7 +46,7 @@ def count(out: Path, table: str) -> int:
 def test_killed_in_mid_refinement_and_resumed_gives_the_same_bytes(
     crops: Path, tmp_path: Path, start_clic: Callable[..., subprocess.Popen[str]]
 ) -> None:
-    """And so do two runs; what is packed of them is better than it would be without refinement."""
+    """And so do two runs; what is packed of them is no worse than it would be without refinement."""
     broken, whole = tmp_path / "broken", tmp_path / "whole"
     coding = ("encode", crops, "--codec", "clic,effort=1", "--rates", RATE, "--workers", 1, "--out")
     for table in ("claim", "candidate"):  # while the first is being refined, then with some of them there
@@ -68,4 +68,4 @@ def test_killed_in_mid_refinement_and_resumed_gives_the_same_bytes(
     files = [(out / "packed" / RATE / "images.zip").read_bytes() for out in (broken, whole)]
     assert files[0] == files[1]
     unrefined, budget = second[~second["point"].str.contains("@")], len(files[0])
-    assert select(second, budget).score > select(unrefined, budget).score
+    assert select(second, budget).score >= select(unrefined, budget).score
