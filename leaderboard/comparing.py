@@ -22,7 +22,6 @@ from harness.rates import Rate
 from harness.scores.objectives import psnr
 from harness.store import DATABASE, WRITTEN, Store, open_store
 from harness.sweep.executor import Executor
-from harness.sweep.local import LocalProcesses
 from harness.sweep.originals import Originals, record_originals
 from leaderboard.columns import BD_RATES, COMPARISON
 from leaderboard.comparison import Unreached, compare
@@ -102,7 +101,7 @@ def compare_codecs(
         choices = run.choices()
         for contender in contenders:
             with bar(f"decode {contender.name}") as progress:
-                decode_all(contender.plan, store, run.chosen(choices, contender), LocalProcesses(), progress)
+                decode_all(contender.plan, store, run.chosen(choices, contender), executor, progress)
         comparison = run.comparison(image_set, choices)
         page = run.write(images_folder, comparison, choices)
     return Compares(comparison, page, [one.name for one in contenders if len(one.failures)])

@@ -118,7 +118,12 @@ def with_further(contender: Contender, store: Store, executor: Executor, goal: G
 
 
 def _failures(plan: Plan, store: Store) -> pd.DataFrame:
-    failed = {(row.image, row.point): row.reason for row in store.rows(Failure, codec=plan.codec.sha256)}
+    """Of the points that every image is to have; a further one that fails is done without."""
+    failed = {
+        (row.image, row.point): row.reason
+        for row in store.rows(Failure, codec=plan.codec.sha256)
+        if row.point in ("", *plan.points)
+    }
     rows = [
         (plan.codec.name, name, point, reason)
         for name, digest in plan.originals.hashes.items()

@@ -8,9 +8,9 @@ import io
 import math
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import lru_cache, partial
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
@@ -22,12 +22,11 @@ from harness.errors import ClicError
 from harness.files import write_atomic
 from harness.images import load_rgb, pixels_sha256
 from harness.progress import Progress
-from harness.records import Failure, Key, Score
+from harness.records import Key, Score
 from harness.store import Store
 from harness.streams import read_stream
-from harness.sweep.coding import failure
 from harness.sweep.executor import Executor, Lost
-from harness.sweep.plan import Plan, Task
+from harness.sweep.plan import Plan
 
 FOLDER = "decoded"
 SECONDS = "decode_seconds"  # the metric of the store
@@ -63,6 +62,30 @@ def picture_path(run: Path, plan: Plan, rate: str, image: str) -> Path:
     return run / FOLDER / folder_of(plan.codec.name, plan.codec.sha256) / rate / f"{image}.png"
 
 
+@dataclass(frozen=True)
+class _Streams:
+    """One image's streams of one codec, by operating point: what one process decodes at a stretch.
+
+    `spec` opens the codec, `run` is the folder of the streams; `held` has their bytes where that folder is not seen.
+    """
+
+    name: str
+    spec: str
+    image: str
+    codec: str
+    run: Path
+    digests: Mapping[str, str]
+    held: Mapping[str, bytes] = field(default_factory=dict)
+
+    def carried(self) -> "_Streams":
+        """The same with all bytes in it."""
+        return replace(self, held={point: self.stream(point) for point in self.digests})
+
+    def stream(self, point: str) -> bytes:
+        """The stream of a point. Raises ClicError where it is missing or damaged."""
+        return self.held[point] if point in self.held else read_stream(self.run, self.digests[point])
+
+
 def decode_all(
     plan: Plan, store: Store, chosen: Mapping[str, pd.DataFrame], executor: Executor, progress: Progress
 ) -> None:
@@ -72,9 +95,8 @@ def decode_all(
     stream does not decode to the pixels that were scored.
     """
     wanted = _missing(plan, store.folder, chosen)
-    work = partial(_decode, run=store.folder, streams={key: one.stream_sha256 for key, one in wanted.items()})
-    for done, (task, result) in enumerate(executor.run(work, _tasks(plan, wanted)), 1):
-        if isinstance(result, Failure | Lost):
+    for done, (task, result) in enumerate(executor.run(_decode, _tasks(plan, store.folder, wanted)), 1):
+        if isinstance(result, Lost):
             raise ClicError(f"{plan.codec.name}: {task.name} cannot be decoded: {result.reason}; mend the codec")
         one = wanted[result.key]
         if result.pixels_sha256 != one.pixels_sha256:
@@ -84,7 +106,8 @@ def decode_all(
             )
         for path in one.paths:
             write_atomic(path, result.png)
-        store.put(Score(*result.key, SECONDS, result.seconds))
+        if not store.rows(Score, **result.key._asdict(), metric=SECONDS):  # the first time that was taken stays
+            store.put(Score(*result.key, SECONDS, result.seconds))
         progress(done, len(wanted))
 
 
@@ -119,16 +142,15 @@ def _shows(path: Path, digest: str) -> bool:
         return False
 
 
-def _tasks(plan: Plan, keys: Iterable[Key]) -> list[Task]:
-    """A task for each image; its points are those that are to be decoded."""
-    points: dict[str, list[str]] = {}
-    for key in keys:
-        points.setdefault(key.image, []).append(key.point)
-    sources = {plan.originals.hashes[source.name]: source for source in reversed(plan.originals.images)}
+def _tasks(plan: Plan, run: Path, wanted: Mapping[Key, _Wanted]) -> list[_Streams]:
+    """A task for each image."""
+    digests: dict[str, dict[str, str]] = {}
+    for key, one in wanted.items():
+        digests.setdefault(key.image, {})[key.point] = one.stream_sha256
+    names = {digest: name for name, digest in plan.originals.hashes.items()}
     return [
-        Task(image, plan.codec.sha256, tuple(of_image), "", plan.codec.spec, source.name, source.pixels)
-        for image, of_image in points.items()
-        for source in [sources[image]]
+        _Streams(names[image], plan.codec.spec, image, plan.codec.sha256, run, points)
+        for image, points in digests.items()
     ]
 
 
@@ -138,17 +160,18 @@ def _opened(spec: str) -> Codec:
     return open_codec(spec)
 
 
-def _decode(task: Task, run: Path, streams: Mapping[Key, str]) -> Iterator[Decoded | Failure]:
-    """Each of the task's streams as a picture, or why it is none."""
-    for key in task.keys:
+def _decode(task: _Streams) -> Iterator[Decoded | Lost]:
+    """Each of the task's streams as a picture; what cannot be decoded ends it."""
+    for point in task.digests:
         try:
-            codec, stream = _opened(task.spec), read_stream(run, streams[key])
+            codec, stream = _opened(task.spec), task.stream(point)
             start = time.perf_counter()
             pixels = codec.decode(stream)
             seconds = time.perf_counter() - start
             buffer = io.BytesIO()
             Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
         except Exception as error:  # of somebody else's code
-            yield failure(task, key.point, str(error) if isinstance(error, ClicError) else repr(error))
-            continue
+            yield Lost(str(error) if isinstance(error, ClicError) else repr(error))
+            return
+        key = Key(task.image, task.codec, point)
         yield Decoded(key, buffer.getvalue(), pixels_sha256(pixels), round(seconds, 4))

@@ -16,6 +16,7 @@ def run(options: Namespace) -> int:
     """Write the report, and print the board and where the report is."""
     from rich.console import Console
 
+    from harness.errors import ClicError
     from harness.files import write_atomic
     from harness.images import list_images
     from harness.progress import bar
@@ -24,6 +25,8 @@ def run(options: Namespace) -> int:
     from leaderboard.results import read_leaderboard
     from leaderboard.tables import markdown, terminal_turned
 
+    if (options.directory / "comparison.json").exists() and not (options.directory / "leaderboard.csv").exists():
+        raise ClicError(f"{options.directory}: a comparison; 'clic compare' with it as --out writes its report again")
     originals = {source.name: source.path for source in list_images(options.images)}
     with bar("report") as progress:
         report = write_report(options.directory, originals, progress)

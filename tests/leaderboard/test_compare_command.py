@@ -141,6 +141,8 @@ def test_what_is_there_is_neither_coded_nor_decoded_again(clic: Clic, here: Path
     assert clic(*command[:-1], "1,2,3", *options("webp"), TOY_LOG=str(log)).returncode == 0
     assert len(log.read_text().splitlines()) == calls
     assert {row["rate"] for row in comparison(out)["codecs"]} == {"1", "2", "3"}
+    done = clic("report", out, "--images", here / "photographs")
+    assert done.returncode == 2 and "a comparison; 'clic compare' with it as --out writes its report" in done.stderr
 
 
 def test_interrupted_it_goes_on_where_it_stopped(
@@ -237,7 +239,7 @@ def test_a_folder_that_is_not_its_own_is_refused(clic: Clic, here: Path, foreign
     out.mkdir()
     (out / foreign).mkdir() if foreign == "decoded" else (out / foreign).write_text("mine")
     done = clic("compare", here / "photographs", "--out", out, *options("jpeg"))
-    assert done.returncode == 2 and done.stderr.startswith(f"clic: {out}: holds {foreign} and no results.sqlite")
+    assert done.returncode == 2 and f"clic: {out}: holds {foreign} and no results.sqlite" in done.stderr
     assert [path.name for path in out.iterdir()] == [foreign]
 
 
