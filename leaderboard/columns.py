@@ -97,6 +97,21 @@ STANDING: Columns = (
 )
 """A row of `entries.beside_boards`."""
 
+STANDING_BRIEF: Columns = (
+    Column(
+        "relation",
+        "measured on",
+        "",
+        lambda row: str(row.relation) + (f", {row.image_set}" if row.relation == "other images" else ""),
+        is_number=False,
+    ),
+    BOARD[1],
+    BOARD[2],
+    Column("msssim", "MS-SSIM", "", lambda row: units.fixed(row.msssim, int(row.decimals))),
+    Column("date", "date", "", lambda row: str(row.date), is_number=False),
+)
+"""The same for a terminal of 80 columns."""
+
 DROPPED: Columns = (
     Column("time", "date", "UTC", lambda row: f"{row.time:%Y-%m-%d %H:%M}", is_number=False),
     Column("team", "team", "", lambda row: str(row.team), is_number=False),

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from leaderboard.columns import DROPPED, STANDING, filled
 from leaderboard.entries import beside_boards, best_over_time, image_sets, judge, standing
+from leaderboard.report.environment import environment
 from leaderboard.report.sections import Table, as_table
 from leaderboard.report.time_plot import WIDTHS, time_plot
 
@@ -34,16 +34,13 @@ def board_page(entries: pd.DataFrame, title: str) -> str:
             _Section(image_set, plots, as_table(f"board-{number}", image_set, filled(STANDING, rows), rows))
         )
     dropped = judged[~judged["stays"]]
-    environment = Environment(
-        loader=PackageLoader("leaderboard.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("board.html.j2").render(
-        title=title,
-        sections=sections,
-        dropped=as_table("dropped", "Entries that are no row", DROPPED, dropped) if len(dropped) else None,
-        entries=len(entries),
+    return (
+        environment()
+        .get_template("board.html.j2")
+        .render(
+            title=title,
+            sections=sections,
+            dropped=as_table("dropped", "Entries that are no row", DROPPED, dropped) if len(dropped) else None,
+            entries=len(entries),
+        )
     )

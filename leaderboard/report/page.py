@@ -7,11 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from harness.files import write_atomic
 from leaderboard import units
 from leaderboard.report import pictures, plots, sections
+from leaderboard.report.environment import environment
 from leaderboard.report.findings import finding, rival_of
 from leaderboard.report.model import Report, Version
 from leaderboard.report.paired_plot import paired_plot
@@ -75,24 +74,6 @@ def _viewer(report: Report, views: Sequence[pictures.View], store: pictures.Stor
     return {"photographs": photographs, "labels": labels, "defaults": {"a": a, "b": b}}
 
 
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("leaderboard.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "fixed": units.fixed,
-        "integer": units.integer,
-        "rate": units.rate_name,
-        "used": units.budget_used,
-        "db": lambda msssim: units.fixed(units.decibels(msssim), 2),
-    }
-    return environment
-
-
 def write_page(report: Report, path: Path, progress: Callable[[int, int], None] | None = None) -> Path:
     """Write a report to `path`, and its pictures beside it where the page would exceed 30 MB with them.
 
@@ -103,7 +84,7 @@ def write_page(report: Report, path: Path, progress: Callable[[int, int], None] 
     views = pictures.view_all(report.photographs, store, progress)
     megapixels = sum(view.width * view.height for view in views) / 1e6
     page = (
-        _environment()
+        environment()
         .get_template("report.html.j2")
         .render(
             report=report,

@@ -15,6 +15,7 @@ WIDTHS = {"wide": 980, "narrow": 350}
 _HEIGHT = 380
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 64, 26, 44
 _COLOURS = 10  # of the page's style
+_LABEL = 15  # from one label to the next
 
 
 @dataclass(frozen=True)
@@ -50,13 +51,14 @@ def time_plot(rows: pd.DataFrame, best: pd.DataFrame, width: int) -> Markup:
     canvas = _Canvas(width, begin - margin, end + margin, low, high)
     rates = sorted(set(rows["rate"]))
     parts = [*_grid(canvas)]
+    ends = []
     for number, rate in enumerate(rates):
-        at_rate, leading = rows[rows["rate"] == rate], best[best["rate"] == rate]
-        parts.append(
-            Markup('<g class="series c{}">{}</g>').format(
-                number % _COLOURS, Markup("").join((*_steps(canvas, leading, rate), *_marks(canvas, at_rate)))
-            )
-        )
+        line, end_height = _steps(canvas, best[best["rate"] == rate])
+        ends.append(end_height)
+        drawn = Markup("").join((line, *_marks(canvas, rows[rows["rate"] == rate])))
+        parts.append(Markup('<g class="series c{}">{}</g>').format(number % _COLOURS, drawn))
+    for rate, height in zip(rates, _spread(ends), strict=True):
+        parts.append(text(width - _RIGHT + 8, height + 4, "start", rate_name(rate), "axis"))
     summary = "; ".join(_leader(rows[rows["rate"] == rate]) for rate in rates)
     return Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
         width, _HEIGHT, f"MS-SSIM in dB over time; the best of each rate: {summary}", Markup("").join(parts)
@@ -74,34 +76,40 @@ def _grid(canvas: _Canvas) -> Iterator[Markup]:
     for db in range(int(canvas.low), int(canvas.high) + 1, step):
         yield Markup('<path class="grid" d="M{},{}H{}"/>').format(_LEFT, canvas.y(db), right)
         yield text(_LEFT - 8, canvas.y(db) + 4, "end", str(db))
-    for time in _ticks(canvas.begin, canvas.end, 3 if canvas.width < 600 else 7):
+    for time, label in _ticks(canvas.begin, canvas.end, 2 if canvas.width < 600 else 6):
         yield Markup('<path class="grid" d="M{},{}V{}"/>').format(canvas.x(time), _TOP, bottom)
-        yield text(canvas.x(time), bottom + 18, "middle", f"{time:%Y-%m-%d}")
+        yield text(canvas.x(time), bottom + 18, "middle", label)
     yield text(8, 14, "start", "MS-SSIM in dB", "axis")
     yield text(canvas.width - 4, 14, "end", "bpp", "axis")
 
 
-def _ticks(begin: datetime, end: datetime, count: int) -> Sequence[datetime]:
-    """Midnights, at most `count` of them, at least a day apart."""
-    days = max(1, math.ceil((end - begin) / timedelta(days=1) / count))
-    first = datetime(begin.year, begin.month, begin.day, tzinfo=begin.tzinfo)
-    found, time = [], first
-    while time <= end:
-        if time >= begin:
-            found.append(time)
-        time += timedelta(days=days if found else 1)
-    return found
+def _ticks(begin: datetime, end: datetime, count: int) -> Sequence[tuple[datetime, str]]:
+    """`count` times at equal distances within, and what stands below each: the day, and the time where days are few."""
+    step = (end - begin) / (count + 1)
+    form = "%Y-%m-%d" if step >= timedelta(days=1) else "%m-%d %H:%M"
+    times = [begin + step * number for number in range(1, count + 1)]
+    if step >= timedelta(days=1):
+        times = [time.replace(hour=0, minute=0, second=0, microsecond=0) for time in times]
+    return [(time, f"{time:{form}}") for time in times]
 
 
-def _steps(canvas: _Canvas, best: pd.DataFrame, rate: float) -> Iterator[Markup]:
+def _spread(heights: Sequence[float]) -> list[float]:
+    """Heights of labels near those of their lines, far enough from each other to be read."""
+    placed: dict[int, float] = {}
+    below = math.inf
+    for number in sorted(range(len(heights)), key=lambda number: -heights[number]):
+        below = min(heights[number], below - _LABEL)
+        placed[number] = below
+    return [placed[number] for number in range(len(heights))]
+
+
+def _steps(canvas: _Canvas, best: pd.DataFrame) -> tuple[Markup, float]:
+    """The line of the best so far, and its height at the end."""
     path, height = "", 0.0
     for row in best.itertuples():
         height = canvas.y(min(decibels(row.msssim_competition), canvas.high))
         path += f"H{canvas.x(row.time)}V{height}" if path else f"M{canvas.x(row.time)},{height}"
-    if path:
-        right = canvas.width - _RIGHT
-        yield Markup('<path class="steps" d="{}H{}"/>').format(path, right)
-        yield text(right + 8, height + 4, "start", rate_name(rate), "axis")
+    return Markup('<path class="steps" d="{}H{}"/>').format(path, canvas.width - _RIGHT), height
 
 
 def _marks(canvas: _Canvas, rows: pd.DataFrame) -> Iterator[Markup]:

@@ -1,5 +1,9 @@
 """A board over time: which entries stay, why others do not, and what stands beside them."""
 
+import csv
+import io
+import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -8,9 +12,13 @@ from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
+from helpers import photograph
 
 from harness.errors import ClicError
-from harness.records import Entry
+from harness.files import sha256
+from harness.images import list_images
+from harness.records import Allocation, Entry, Image, ImageFile, Member
+from harness.store import open_store
 from leaderboard.board_store import add, entries, from_json, to_json
 from leaderboard.columns import BOARD
 from leaderboard.entries import (
@@ -22,6 +30,7 @@ from leaderboard.entries import (
     standing,
     with_archived,
 )
+from leaderboard.report.time_plot import time_plot
 from leaderboard.tables import markdown
 
 Clic = Callable[..., CompletedProcess[str]]
@@ -193,3 +202,100 @@ def test_times_are_ordered_across_zones_and_without_one_are_utc() -> None:
 def test_what_is_no_entry(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(ClicError, match=said):
         checked(entry(**changes))
+
+
+def make_run(folder: Path, photographs: Path, passed: bool = True) -> Path:
+    """A run's folder with what `clic submit` leaves there of submissions that passed, and of one that did not."""
+    sources = list_images(photographs)
+    with open_store(folder) as store:
+        hashes = {source.name: sha256(source.path.read_bytes()) for source in sources}
+        for source in sources:
+            file, digest = source.path.stat(), hashes[source.name]
+            store.put(
+                ImageFile(str(source.path.resolve()), file.st_size, file.st_mtime_ns, digest),
+                Image(digest, source.width, source.height, ""),
+                Member("the set", source.name, digest),
+            )
+        number = store.allocate(Allocation(None, "the set", "competition", "x", 1000, 9, 990, 0.9, 0.9), {})
+        measured = json.dumps({"budget_bytes": 1000, "pixels": 1})
+        made = entry("my team", allocation=number, source="clic submit", image_set="", track="", budget_bytes=None)
+        made = replace(made, verification=measured)
+        for rate in ("0.075", "0.15"):
+            store.append(replace(made, rate=rate, accepted=passed))
+        store.append(replace(made, accepted=False, data_sha224="rejected"))
+    return folder
+
+
+def test_the_command_adds_shows_and_exports(clic: Clic, tmp_path: Path, photographs: Path) -> None:
+    board, run = tmp_path / "board", make_run(tmp_path / "run", photographs)
+    done = clic("leaderboard", "add", board, run, "--track", "cpu")
+    assert done.returncode == 0 and f"{board}: 2 rows added, 0 there before" in done.stderr, done.stderr
+    rows = [line.split("\t") for line in done.stdout.splitlines()]
+    assert [(row[1], row[3], row[4]) for row in rows] == [
+        ("my team", "0.075", "0.95000"),
+        ("my team", "0.15", "0.95000"),
+    ]
+    label = rows[0][2]
+    assert label.startswith("own set ") and label.endswith(", 4 images")
+    assert "0 rows added, 2 there before" in clic("leaderboard", "add", board, run, "--track", "cpu").stderr
+    # a test phase whose decoder is known, and another team by its JSON
+    other = tmp_path / "others.json"
+    other.write_text(to_json([entry("others", 30, image_set=label), entry("over", data_bytes=2000, image_set=label)]))
+    assert clic("leaderboard", "add", board, other).returncode == 0
+    shown = clic("leaderboard", "show", board, "--all", COLUMNS="160").stdout
+    assert "my team" in shown and "others" in shown and "other images" in shown and "these images" in shown
+    assert "1,000 bytes over the budget" in shown
+    exported = list(csv.DictReader(io.StringIO(clic("leaderboard", "export", board, "--to", "csv").stdout)))
+    own = [row for row in exported if row["relation"] == "these images"]
+    assert {(row["team"], row["rate"]) for row in own} == {
+        ("my team", "0.075"),
+        ("my team", "0.15"),
+        ("others", "0.15"),
+    }
+    assert {row["image_set"] for row in exported} - {label} and len(exported) > len(own)
+    # JSON goes to another board as it is
+    given = tmp_path / "given.json"
+    assert clic("leaderboard", "export", board, "--to", "json", "--out", given).stdout == f"{given}\n"
+    assert "4 rows added" in clic("leaderboard", "add", tmp_path / "copy", given).stderr
+    page = clic("leaderboard", "export", board, "--to", "html").stdout
+    assert page.count("<svg") == 2 and "others, 0.15 bpp, 2027-02-01 12:30: 0.95000, 13.01 dB" in page
+    assert "Entries that are no row" in page and "<script" not in page and "://" not in page
+    for face, said in (("markdown", "| image set"), ("latex", r"\toprule")):
+        assert said in clic("leaderboard", "export", board, "--to", face).stdout
+
+
+def test_what_the_command_refuses(clic: Clic, tmp_path: Path, photographs: Path) -> None:
+    def refused(*words: object) -> str:
+        done = clic("leaderboard", *words)
+        assert done.returncode == 2 and "Traceback" not in done.stderr
+        return str(done.stderr.splitlines()[-1])
+
+    board, run = tmp_path / "board", make_run(tmp_path / "run", photographs)
+    assert "no results.sqlite" in refused("show", board)
+    assert "no submission that passed; run 'clic submit' there first" in refused(
+        "add", board, make_run(tmp_path / "no", photographs, False)
+    )
+    moved = photographs.rename(tmp_path / "moved")
+    assert "not where it was coded from, or changed since; give the photographs' folder" in refused("add", board, run)
+    assert clic("leaderboard", "add", board, run, "--images", moved).returncode == 0
+    next(moved.iterdir()).write_bytes(photograph_bytes())
+    assert "not in that folder, or changed since" in refused("add", board, run, "--images", moved)
+    assert "invalid choice: 'practice'" in refused("add", board, run, "--phase", "practice")
+
+
+def photograph_bytes() -> bytes:
+    buffer = io.BytesIO()
+    photograph(77, 180, 170).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_the_graph_has_a_mark_for_each_entry_and_steps_that_rise() -> None:
+    given = [entry("a", n, msssim_competition=s) for n, s in enumerate((0.9, 0.95, 0.93, 0.97))]
+    given += [entry("b", 5, rate="0.3", msssim_competition=1.0)]
+    table = entries_table(given)
+    drawn = time_plot(standing(table), best_over_time(table), 980)
+    assert drawn.count('class="mark"') == 5 and drawn.count('class="steps"') == 2
+    path = re.findall(r'class="steps" d="([^"]*)"', drawn)[0]
+    heights = [float(number) for number in re.findall(r"(?:V|,)([\d.]+)", path)]
+    assert heights == sorted(heights, reverse=True) and len(heights) == 3
+    assert time_plot(standing(entries_table([])), best_over_time(entries_table([])), 980) == ""
