@@ -85,15 +85,19 @@ class Expected:
             )
 
     def version_findings(self, versions: Mapping[str, str], profile: Profile) -> Iterator[Finding]:
-        """What tells the packages that the decoder runs with here from those that it was frozen with."""
+        """What tells the packages that the decoder runs with here from those that it was frozen with.
+
+        What stands behind a "+", as in 2.6.0+cpu, says how a package was built, and is not compared.
+        """
         before = self.frozen.versions if self.frozen else {}
         for package in profile.packages:
-            if package in before and before[package] != versions.get(package):
+            frozen, found = (known.get(package, "").partition("+")[0] for known in (before, versions))
+            if frozen and frozen != found:
                 yield Finding(
-                    f"{package} {versions.get(package) or 'is missing'}",
+                    f"{package} {found or 'is missing'}",
                     "packages",
-                    f"{package} {before[package]}, with which the frozen decoder was verified",
-                    f"python -m pip install {package}=={before[package]}, or verify it --in-container",
+                    f"{package} {frozen}, with which the frozen decoder was verified",
+                    f"python -m pip install {package}=={frozen}, or verify it --in-container",
                 )
 
 

@@ -13,7 +13,9 @@ from helpers import TESTS, photograph
 
 from harness.challenge.archive import sha224, write_zip
 from harness.challenge.board import SOURCE
-from harness.challenge.frozen import read_frozen
+from harness.challenge.expected import Expected
+from harness.challenge.frozen import Frozen, read_frozen
+from harness.challenge.profiles import load_profile
 from harness.errors import ClicError
 from harness.records import Entry
 from harness.store import open_store
@@ -190,6 +192,16 @@ def test_other_versions_than_those_that_were_frozen_are_named(team: Path, frozen
     assert done.stdout.startswith("- packages: numpy 1.26.4; expected numpy 1.25.0, with which the frozen decoder was")
     done = clic("submit", "test", "--out", "second", "--expect-decoder", "first", *RATES)
     assert done.returncode == 1 and "python -m pip install numpy==1.25.0, or verify it --in-container" in done.stderr
+
+
+def test_how_a_package_was_built_is_no_other_version() -> None:
+    record = Frozen(
+        "Us", "clic2027", "cpu", 1, "", "0" * 56, 1, "clic", "", {}, {}, {"torch": "2.6.0+cpu", "numpy": "1.26.4"}
+    )
+    expected, profile = Expected(record.decoder_sha224, record), load_profile("clic2027")
+    assert not list(expected.version_findings({"torch": "2.6.0+cu124", "numpy": "1.26.4"}, profile))
+    found = expected.version_findings({"torch": "2.7.0+cpu"}, profile)
+    assert [finding.what for finding in found] == ["torch 2.7.0", "numpy is missing"]
 
 
 def test_one_byte_over(team: Path, frozen: Path, clic: Clic) -> None:
