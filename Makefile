@@ -11,18 +11,14 @@ FUZZ_SECONDS ?= 1800
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(SET) ## make .venv with everything; .venv/bin/clic is the console script
+setup: $(SET) ## make .venv with everything; .venv/bin/clic is the console script; LOCKED=1 checks hashes (Linux, x86-64)
 
-$(SET): pyproject.toml constraints.txt requirements.lock
+$(SET): pyproject.toml constraints.txt
 	@$(PYTHON) -c '$(PYTHON_IS_RIGHT)' 2> /dev/null || \
 	  { echo "clic needs Python 3.11 or 3.12, and '$(PYTHON)' is not: install one, or say make setup PYTHON=python3.12"; exit 2; } >&2
 	$(PYTHON) -m venv --clear .venv  # whatever an interrupted setup left
-ifeq ($(shell uname -s -m),Linux x86_64)
-	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps -e .
-else  # whose wheels are not in the lock
+	$(if $(LOCKED),$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements.lock)
 	$(BIN)/python -m pip install --quiet --upgrade-strategy only-if-needed -c constraints.txt -e '.[dev,bench]'
-endif
 	@command -v bwrap > /dev/null || echo "bubblewrap is not installed: strangers' decoders are locked in by the kernel" \
 	  "alone; to have it, as by apt-get install bubblewrap"
 	touch $(SET)

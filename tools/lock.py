@@ -1,6 +1,8 @@
-"""Write requirements.lock: each version of constraints.txt with the SHA-256 of its wheels, for `make setup`.
+"""Write requirements.lock: each version of constraints.txt with the SHA-256 of its wheels, for `make setup LOCKED=1`.
 
     python tools/lock.py
+
+Torch is left out: its wheel for CPUs, that for GPUs and what the latter requires all go by one version.
 
 pip itself resolves for Linux on x86-64 under Python 3.11 and 3.12, once as this machine is configured (which may have
 a CPU build of torch) and once from PyPI alone, and says the hashes without installing anything. Takes minutes.
@@ -17,6 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 CONSTRAINTS, LOCK = ROOT / "constraints.txt", ROOT / "requirements.lock"
 PYTHONS = ("3.11", "3.12")
+UNLOCKED = "torch=="
 HEAD = "# Made by tools/lock.py from constraints.txt, for Linux on x86-64; `make lock` makes it anew.\n"
 CONFIGURED = ("PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL", "PIP_INDEX_URL", "PIP_CONSTRAINT")
 
@@ -47,14 +50,12 @@ def main() -> int:
         for pypi_alone in (False, True):
             for line, digests in hashes(python, pypi_alone).items():
                 found[line] |= digests
-    missing = set(CONSTRAINTS.read_text().split()) - set(found)
+    wanted = [line for line in CONSTRAINTS.read_text().split() if not line.startswith(UNLOCKED)]
+    missing = set(wanted) - set(found)
     if missing:
         print(f"no wheels of {', '.join(sorted(missing))}", file=sys.stderr)
         return 1
-    lines = [
-        line + "".join(f" \\\n    --hash=sha256:{digest}" for digest in sorted(found[line]))
-        for line in CONSTRAINTS.read_text().split()
-    ]
+    lines = [line + "".join(f" \\\n    --hash=sha256:{digest}" for digest in sorted(found[line])) for line in wanted]
     LOCK.write_text(HEAD + "\n".join(lines) + "\n")
     return 0
 
