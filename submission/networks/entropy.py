@@ -6,6 +6,7 @@ the trained networks into the decoder's integers.
 """
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,9 @@ from decoder.architecture import Architecture
 from decoder.context import CONTEXTS, REACH
 from decoder.layers import Upsampling
 from submission.quantization.scale import SCALE_MIN, lower_bound, scale_of_index
+
+if TYPE_CHECKING:
+    from compressai.entropy_models import EntropyBottleneck
 
 CONTEXT_KERNEL = 2 * REACH + 1
 INDEX_UNIT = 16.0  # of the scale output: with it, one learning rate suits indices (0 to 63) and means alike
@@ -137,7 +141,21 @@ def gaussian_bits(residual: Tensor, index: Tensor, bound: float = SCALE_MIN, wid
     """
     if residual.dtype != torch.float32 or index.dtype != torch.float32:
         raise TypeError(f"bits need float32, not residuals of {residual.dtype} and scale indices of {index.dtype}")
-    scale = scale_of_index(index, bound)
+    return bits_at_scale(residual, scale_of_index(index, bound), width)
+
+
+def bits_at_scale(residual: Tensor, scale: Tensor, width: Tensor | float = 1.0) -> Tensor:
+    """The same for scales (N, C, h, w) in quantisation steps, above 0. Raises TypeError unless both are float32."""
+    if residual.dtype != torch.float32 or scale.dtype != torch.float32:
+        raise TypeError(f"bits need float32, not residuals of {residual.dtype} and scales of {scale.dtype}")
     distance, half, factor = residual.abs(), 0.5 * width, 2**-0.5 / scale
     mass = 0.5 * (torch.erfc((distance - half) * factor) - torch.erfc((distance + half) * factor))
     return -lower_bound(mass, MASS_MIN).log2()
+
+
+def factorised_bits(prior: "EntropyBottleneck", value: Tensor) -> Tensor:
+    """-log2 of the mass that a factorised prior gives to the unit bin around each value, both (N, C, h, w), float32."""
+    with torch.autocast(value.device.type, enabled=False):
+        channels_first = value.transpose(0, 1)
+        likelihood = prior._likelihood(channels_first.reshape(len(channels_first), 1, -1))[0]
+        return -lower_bound(likelihood, MASS_MIN).log2().reshape(channels_first.shape).transpose(0, 1)

@@ -1,25 +1,27 @@
-"""All networks of one codec as they are trained, and one pass through them."""
+"""All networks of our codec as they are trained, and one pass through them."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from decoder.architecture import Architecture
-from decoder.networks import Synthesis
+from decoder.networks import STRIDE, Synthesis
 from harness.codecs._compressai import without_transforms
 from submission.networks.entropy import (
-    MASS_MIN,
     ElementSteps,
     GroupParameters,
     HyperSynthesis,
     entropy_parameters,
+    factorised_bits,
     gaussian_bits,
 )
+from submission.networks.interface import Networks, Output
 from submission.networks.transforms import Analysis, HyperAnalysis
 from submission.networks.walk import walk
 from submission.quantization.quantizer import uniform_like
-from submission.quantization.scale import coded, lower_bound
+from submission.quantization.scale import coded
 from submission.quantization.settings import Quantization
 from submission.quantization.surrogates import Scaled, Skipping
 
@@ -31,21 +33,15 @@ PRIOR_SCALE = 5  # of the factorised prior, at first
 FIRST_LOG_GAIN, LAST_LOG_GAIN = 0.7, 3.4
 
 
-@dataclass
-class Output:
-    """What a training step needs: reconstruction (N, 3, H, W), bits of each image (N,) for latent and hyper-latent."""
-
-    image: Tensor
-    latent_bits: Tensor
-    hyper_bits: Tensor
-
-
-class CodecNetworks(nn.Module):
+class CodecNetworks(Networks):
     """All networks of one codec, with a gain vector per level so that one model serves many rates
     (Cui et al., "Asymmetric Gained Deep Image Compression With Continuous Rate Adaptation", CVPR 2021).
 
     With `scaled`, a branch gives each element of the latent a quantisation step of its own, for training only.
     """
+
+    encoder_side = ("analysis", "hyper_analysis", "log_gain")
+    multiple = STRIDE
 
     def __init__(self, architecture: Architecture, scaled: bool = False) -> None:
         super().__init__()
@@ -62,6 +58,25 @@ class CodecNetworks(nn.Module):
         self.log_gain = nn.Parameter(ramp.clone())
         self.log_inverse_gain = nn.Parameter(-ramp.clone())
 
+    @property
+    def levels(self) -> int:
+        """Rows of the gains."""
+        return self.architecture.levels
+
+    def describe(self) -> dict[str, Any]:
+        """The architecture."""
+        return {"architecture": self.architecture.to_json()}
+
+    def learning_factor(self, name: str) -> float:
+        """Block transforms start well, entropy networks and gains are shallow."""
+        if ".block." in name:
+            return 0.1
+        return 3.0 if name.startswith(("context.", "hyper_synthesis.", "prior.", "log_")) else 1.0
+
+    def is_described_by(self, about: Mapping[str, Any]) -> bool:
+        """Whether a checkpoint is of this architecture; older ones call it otherwise."""
+        return {"architecture", "shape"} & about.keys() != set() and Architecture.of(about) == self.architecture
+
     def entropy_parameters(self, features: Tensor, latent: Tensor) -> tuple[Tensor, Tensor]:
         """Means and real-valued scale indices (N, C, h, w) of all groups, given the whole quantised latent."""
         return entropy_parameters(self.context, features, latent)
@@ -74,11 +89,6 @@ class CodecNetworks(nn.Module):
         generator: torch.Generator | None = None,
         progress: float = 0.0,
     ) -> Output:
-        """One pass over (N, 3, H, W) images in 0..1, H and W multiples of 64, at integer levels (N,).
-
-        `quantization` says what stands in for rounding, `generator` gives its noise (torch's own by default), and
-        `progress` is that of the stage, from 0 to 1.
-        """
         gained = self.analysis(image).float() * self.log_gain[level].exp()[:, :, None, None]
         hyper = self.hyper_analysis(gained).float()
         hyper_seen = quantization.hyper(hyper, uniform_like(hyper, generator), progress)
@@ -107,7 +117,4 @@ class CodecNetworks(nn.Module):
 
     def hyper_bits(self, hyper: Tensor) -> Tensor:
         """-log2 of the factorised prior's mass in the unit bin around each hyper-latent, (N, Z, h', w')."""
-        with torch.autocast(hyper.device.type, enabled=False):
-            channels_first = hyper.transpose(0, 1)
-            likelihood = self.prior._likelihood(channels_first.reshape(self.architecture.hyper, 1, -1))[0]
-            return -lower_bound(likelihood, MASS_MIN).log2().reshape(channels_first.shape).transpose(0, 1)
+        return factorised_bits(self.prior, hyper)

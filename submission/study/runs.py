@@ -94,14 +94,19 @@ def export_runs(store: Store, study: str, image_sets: Mapping[str, str]) -> list
     """The rows of a study, sorted; `image_sets` gives the name of each set by its id in the store."""
     images = {image.sha256: image for image in store.rows(Image)}
     configs = {codec.sha256: sha256(codec.config.encode()) for codec in store.rows(CodecConfig)}
+    coded: dict[tuple[str, str], dict[str, Candidate]] = {}
+    for candidate in store.rows(Candidate):
+        coded.setdefault((candidate.codec, candidate.point), {})[candidate.image] = candidate
+    scores: dict[tuple[str, str], dict[str, dict[str, float]]] = {}
+    for score in store.rows(Score):
+        of_images = scores.setdefault((score.codec, score.point), {})
+        of_images.setdefault(score.image, {})[score.metric] = score.value
     rows = []
     for experiment in store.rows(Experiment, study=study):
         cell = json.loads(experiment.cell)
         point = str(cell["level"])
-        candidates = {row.image: row for row in store.rows(Candidate, codec=experiment.codec, point=point)}
-        stated: dict[str, dict[str, float]] = {}
-        for score in store.rows(Score, codec=experiment.codec, point=point):
-            stated.setdefault(score.image, {})[score.metric] = score.value
+        candidates = coded.get((experiment.codec, point), {})
+        stated = scores.get((experiment.codec, point), {})
         for image_set, title in image_sets.items():
             for member in store.rows(Member, image_set=image_set):
                 image = images[member.image]

@@ -5,7 +5,7 @@ here, and the proof kept in the file. The tables are computed once and shipped, 
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -38,20 +38,22 @@ def integer_frequencies(mass: np.ndarray) -> np.ndarray:
     return frequency
 
 
-def gaussian_masses(index: int) -> np.ndarray:
+def gaussian_masses(scale: float) -> np.ndarray:
     """Masses of the symbols -K ... K of one scale, then that of everything beyond."""
-    scale = SCALE_MIN * np.exp(SCALE_STEP * index)
     reach = 3 + int(np.ceil(10 * scale))  # real symbols have longer tails, and an escape costs more than its entry
     edges = np.arange(-reach, reach + 2) - 0.5
     mass = np.diff(ndtr(edges / scale))
     return np.append(mass, max(0.0, 1 - mass.sum()))
 
 
-def hyper_masses(networks: "CodecNetworks") -> list[tuple[int, np.ndarray]]:
-    """For each hyper channel: first symbol, masses of the symbols that matter, then that of everything else."""
-    grid = torch.arange(-HYPER_REACH, HYPER_REACH + 1.0).view(1, 1, 1, -1).expand(1, networks.architecture.hyper, 1, -1)
+def factorised_masses(bits: Callable[[Tensor], Tensor], channels: int) -> list[tuple[int, np.ndarray]]:
+    """For each channel of a factorised prior: first symbol, masses of the symbols that matter, then that of all else.
+
+    `bits` gives the bits of values (1, channels, 1, n).
+    """
+    grid = torch.arange(-HYPER_REACH, HYPER_REACH + 1.0).view(1, 1, 1, -1).expand(1, channels, 1, -1)
     with torch.no_grad():
-        mass = torch.exp2(-networks.hyper_bits(grid).double())[0, :, 0].numpy()
+        mass = torch.exp2(-bits(grid).double())[0, :, 0].numpy()
     result = []
     for row in mass:
         mode, kept = int(row.argmax()), np.flatnonzero(row > 2.0**-17)
@@ -62,10 +64,16 @@ def hyper_masses(networks: "CodecNetworks") -> list[tuple[int, np.ndarray]]:
     return result
 
 
-def probability_tables(networks: "CodecNetworks") -> dict[str, np.ndarray]:
-    """The arrays of `decoder.rans.Tables`: Gaussian scales first, then one table a hyper channel."""
-    scales = map(gaussian_masses, range(UNCODED, UNCODED + SCALES))  # the first one's elements are not coded
-    rows = [(-(len(mass) // 2 - 1), mass) for mass in scales] + hyper_masses(networks)
+def probability_tables(networks: "CodecNetworks", first: int = UNCODED) -> dict[str, np.ndarray]:
+    """The arrays of `decoder.rans.Tables`: Gaussian scales from index `first` on, then one table a hyper channel."""
+    indices = range(first, first + SCALES)
+    scales = (gaussian_masses(SCALE_MIN * np.exp(SCALE_STEP * index)) for index in indices)
+    rows = [(-(len(mass) // 2 - 1), mass) for mass in scales]
+    return table_arrays(rows + factorised_masses(networks.hyper_bits, networks.architecture.hyper))
+
+
+def table_arrays(rows: Sequence[tuple[int, np.ndarray]]) -> dict[str, np.ndarray]:
+    """The arrays of tables of which each has its first symbol and its masses, that of the escape last."""
     longest = max(len(mass) for _, mass in rows)
     cumulative = np.full((len(rows), longest + 1), TOTAL, np.int32)
     for target, (_, mass) in zip(cumulative, rows, strict=True):
@@ -121,7 +129,7 @@ class EntropyLayer:
             self.conv.bias.copy_((bias + self.zero) / self.unit)
 
 
-def _entropy_layers(networks: "CodecNetworks | EntropyNetworks") -> Iterator[EntropyLayer]:
+def _entropy_layers(networks: "CodecNetworks | EntropyNetworks", first: int = UNCODED) -> Iterator[EntropyLayer]:
     hyper = networks.hyper_synthesis
     convolutions = [hyper.enter, hyper.up1[0], hyper.spatial, hyper.up2[0], hyper.leave]
     layers = {f"hyper.{number}": conv for number, conv in enumerate(convolutions)}
@@ -137,21 +145,22 @@ def _entropy_layers(networks: "CodecNetworks | EntropyNetworks") -> Iterator[Ent
     for name, conv in layers.items():
         assert isinstance(conv, nn.Conv2d)
         unit, zero = torch.ones(conv.out_channels), torch.zeros(conv.out_channels)
-        if name.endswith(".leave"):  # the second half are scale indices, counted from the last that is not coded
+        if name.endswith(".leave"):  # the second half are scale indices
             unit[conv.out_channels // 2 :] = INDEX_UNIT
-            zero[conv.out_channels // 2 :] = UNCODED
+            zero[conv.out_channels // 2 :] = first
         yield EntropyLayer(name, conv, unit, zero, taps if name.endswith(".past") else None)
 
 
-def decoder_arrays(networks: "CodecNetworks") -> dict[str, np.ndarray]:
-    """Everything that `decoder.model.load_model` reads.
+def decoder_arrays(networks: "CodecNetworks", first: int = UNCODED) -> dict[str, np.ndarray]:
+    """Everything that `decoder.model.load_model` reads; the decoder counts scale indices from `first` on.
 
+    By default its first index is the last of those whose elements the shipped codec does not code.
     Raises ValueError where exactness cannot be proved, or the networks have something that no decoder has.
     """
     if networks.steps is not None:
         raise ValueError("the networks quantise each element in a step of its own, which the decoder cannot")
-    arrays = probability_tables(networks)
-    for layer in _entropy_layers(networks):
+    arrays = probability_tables(networks, first)
+    for layer in _entropy_layers(networks, first):
         arrays |= layer.to_arrays()
     for name, value in networks.synthesis.state_dict().items():
         arrays[f"synthesis.{name}"] = value.half().numpy()

@@ -147,12 +147,12 @@ def _recipe(table: Mapping[str, Any]) -> Recipe:
     names = [stage.name for stage in stages]
     if len(set(names)) < len(names):
         raise ValueError(f"two stages have the same name among {', '.join(names)}")
-    checked = _fields("", plain, Recipe, {"architecture", "stages"})
+    checked = arguments_of("", plain, Recipe, {"architecture", "stages"})
     return Recipe(architecture=architecture, stages=stages, **checked)
 
 
 def _architecture(table: Mapping[str, Any]) -> Architecture:
-    checked = _fields("architecture: ", table, Architecture, set())
+    checked = arguments_of("architecture: ", table, Architecture, set())
     for key, known in (("context", CONTEXTS), ("attention", ATTENTIONS)):
         if checked.get(key, next(iter(known))) not in known:
             raise ValueError(f"architecture: {key} is {checked[key]!r}; give one of {', '.join(known)}")
@@ -172,12 +172,12 @@ QUANTIZER_KEYS = ("quantizer", "hyper_quantizer", "context_quantizer")
 def _stage(table: Mapping[str, Any], architecture: Architecture) -> Stage:
     where = f"stage {table.get('name', 'without a name')!r}: "
     objects = {*QUANTIZER_KEYS, "loss", "centring"}
-    checked = _fields(where, {key: value for key, value in table.items() if key not in objects}, Stage, objects)
+    checked = arguments_of(where, {key: value for key, value in table.items() if key not in objects}, Stage, objects)
     try:
         for key in QUANTIZER_KEYS:
             checked[key] = None if (key, table[key]) == AS_CODED else open_quantizer(table[key])
         checked["loss"] = open_loss(table["loss"])
-        checked["centring"] = Centring(**_fields("centring: ", table.get("centring", {}), Centring, set()))
+        checked["centring"] = Centring(**arguments_of("centring: ", table.get("centring", {}), Centring, set()))
         stage = Stage(**checked)
         _ = stage.quantization  # which checks what goes with what
     except KeyError as error:
@@ -191,7 +191,7 @@ def _stage(table: Mapping[str, Any], architecture: Architecture) -> Stage:
     return stage
 
 
-def _fields(where: str, table: Mapping[str, Any], kind: type, elsewhere: set[str]) -> dict[str, Any]:
+def arguments_of(where: str, table: Mapping[str, Any], kind: type, elsewhere: set[str]) -> dict[str, Any]:
     """The table as arguments of the dataclass `kind`: each key known, present and of its type."""
     hints = get_type_hints(kind)
     known: dict[str, Field[Any]] = {field.name: field for field in fields(kind) if field.name not in elsewhere}

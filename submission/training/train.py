@@ -64,7 +64,9 @@ def train(run: Run, stages: Sequence[Stage] | None = None) -> Path:
         checkpoint = run.out / f"{stage.name}.safetensors"
         trainer = _trainer(run, stage, checkpoint)
         if trainer.step < stage.steps:
-            _train_stage(trainer, crops, checkpoint, deadline)
+            with bar(f"stage {stage.name}") as show:
+                for step in train_stage(trainer, crops, checkpoint, deadline):
+                    show(step, stage.steps)
         if trainer.step < stage.steps:
             log(f"stage {stage.name}: stopped at step {trainer.step} of {stage.steps}; the same command goes on")
             break
@@ -73,10 +75,16 @@ def train(run: Run, stages: Sequence[Stage] | None = None) -> Path:
 
 def _crops(run: Run) -> Crops:
     """Raises ClicError where the folder has too few, or a crop of the recipe's size does not fit in one."""
-    recipe = run.recipe
-    crops = load_crops(run.data)
+    return split_crops(load_crops(run.data), run.recipe, run.data)
+
+
+def split_crops(crops: np.ndarray, recipe: Recipe, data: Path) -> Crops:
+    """The crops of the folder `data`, (N, side, side, 3), without those that the recipe holds out, and these.
+
+    Raises ClicError where there are too few, or one of the recipe's size does not fit in one.
+    """
     if len(crops) <= recipe.holdout:
-        raise ClicError(f"{run.data}: {len(crops)} crops, of which {recipe.holdout} are held out; give more")
+        raise ClicError(f"{data}: {len(crops)} crops, of which {recipe.holdout} are held out; give more")
     for stage in recipe.stages:
         if not stage.loss.least_crop <= recipe.crop <= crops.shape[1]:
             raise ClicError(
@@ -110,16 +118,20 @@ def _trainer(run: Run, stage: Stage, checkpoint: Path) -> Trainer:
     return trainer
 
 
-def _train_stage(trainer: Trainer, crops: Crops, checkpoint: Path, deadline: float) -> None:
+def train_stage(trainer: Trainer, crops: Crops, checkpoint: Path, deadline: float = math.inf) -> Iterator[int]:
+    """Train to the end of the trainer's stage, or until `deadline` of the monotonic clock; yields the steps taken.
+
+    Checkpoints are saved on the way and in the end; beside them log.jsonl is written.
+    """
     stage, saved = trainer.stage, time.monotonic()
     recent: list[dict[str, float]] = []
-    with _log(trainer, checkpoint.parent / "log.jsonl") as write, bar(f"stage {stage.name}") as show:
+    with _log(trainer, checkpoint.parent / "log.jsonl") as write:
         while trainer.step < stage.steps and time.monotonic() < deadline:
             recent.append(trainer.next_step(crops.training))
             if trainer.step % LOG_STEPS == 0:
                 write({key: round(sum(row[key] for row in recent) / len(recent), 5) for key in recent[0]})
                 recent = []
-            show(trainer.step, stage.steps)
+            yield trainer.step
             if trainer.step % VALIDATION_STEPS == 0:
                 write({"validation": trainer.validate(crops.validation)})
             if time.monotonic() - saved > SAVE_SECONDS:

@@ -1,14 +1,15 @@
 """One stage of training: networks, their moving average, an optimiser, and the step that they take together."""
 
 import math
+import time
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from decoder.architecture import Architecture
 from harness.errors import ClicError
+from submission.networks.interface import Networks
 from submission.networks.model import CodecNetworks
 from submission.quantization.settings import CODED
 from submission.training.checkpoint import load_tensors, save_tensors
@@ -30,13 +31,6 @@ def learning_rate(recipe: Recipe, stage: Stage, step: int) -> float:
     return warmup * (stage.final_learning_rate + (stage.learning_rate - stage.final_learning_rate) * cosine)
 
 
-def learning_factor(name: str) -> float:
-    """Of the learning rate, by parameter: block transforms start well, entropy networks and gains are shallow."""
-    if ".block." in name:
-        return 0.1
-    return 3.0 if name.startswith(("context.", "hyper_synthesis.", "prior.", "log_")) else 1.0
-
-
 def draw_levels(recipe: Recipe, stage: Stage, rng: np.random.Generator) -> Tensor:
     """A level for each crop of a batch, (batch,): by the stage's shares, or evenly."""
     levels = recipe.architecture.levels
@@ -49,20 +43,23 @@ def draw_levels(recipe: Recipe, stage: Stage, rng: np.random.Generator) -> Tenso
 class Trainer:
     """Networks, their moving average, optimiser and step count; everything that a checkpoint holds.
 
-    Raises ClicError where a name that the stage freezes is no parameter's.
+    `networks` are trained instead of the recipe's, whose architecture then tells the number of levels alone.
+    `seconds` are the processor's for all steps so far. Raises ClicError where a name that the stage freezes is no
+    parameter's.
     """
 
-    def __init__(self, recipe: Recipe, stage: Stage) -> None:
+    def __init__(self, recipe: Recipe, stage: Stage, networks: Networks | None = None) -> None:
         self.recipe, self.stage, self.step = recipe, stage, 0
-        self.from_scratch = True
+        self.from_scratch, self.seconds = True, 0.0
         torch.manual_seed(recipe.seed)
-        self.networks = start_from_dct(CodecNetworks(recipe.architecture, recipe.scaled))
+        self.networks = networks or start_from_dct(CodecNetworks(recipe.architecture, recipe.scaled))
         self.networks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._freeze()
         self.trained = {name: p for name, p in self.networks.named_parameters() if p.requires_grad}
         self.average = {name: p.detach().clone() for name, p in self.networks.named_parameters()}
         self.optimiser = torch.optim.Adam(
-            {"params": [parameter], "factor": learning_factor(name)} for name, parameter in self.trained.items()
+            {"params": [parameter], "factor": self.networks.learning_factor(name)}
+            for name, parameter in self.trained.items()
         )
 
     def _freeze(self) -> None:
@@ -92,12 +89,13 @@ class Trainer:
             "stage": self.stage.name,
             "step": self.step,
             "from_scratch": self.from_scratch,
-            "architecture": self.recipe.architecture.to_json(),
+            "seconds": self.seconds,
+            **self.networks.describe(),
         }
         save_tensors(path, tensors, about)
 
     @torch.no_grad()
-    def start_from(self, networks: CodecNetworks) -> None:
+    def start_from(self, networks: Networks) -> None:
         """Begin with the weights of other networks of the same widths; what only one kind of context has stays.
 
         Raises ClicError where the widths differ.
@@ -117,9 +115,10 @@ class Trainer:
     def resume(self, path: Path) -> None:
         """Go on where a checkpoint was saved. Raises ClicError where it is not of this stage and architecture."""
         tensors, about = load_tensors(path)
-        if about.get("stage") != self.stage.name or Architecture.of(about) != self.recipe.architecture:
+        if about.get("stage") != self.stage.name or not self.networks.is_described_by(about):
             raise ClicError(f"{path}: of another stage or architecture than the recipe's; choose another --out")
         self.step, self.from_scratch = int(about["step"]), bool(about["from_scratch"])
+        self.seconds = float(about.get("seconds", 0.0))
         for name, parameter in self.networks.named_parameters():
             parameter.copy_(tensors[f"networks.{name}"])
             self.average[name].copy_(tensors[f"average.{name}"])
@@ -134,12 +133,14 @@ class Trainer:
 
         The step's number seeds its batch and its noise, so that a resumed run repeats the unbroken one.
         """
-        recipe = self.recipe
+        recipe, began = self.recipe, time.process_time()
         rng = np.random.default_rng([recipe.seed, self.step])
         generator = torch.Generator().manual_seed(recipe.seed * NOISE_SEEDS + self.step)
         windows = draw_batch(crops, recipe.batch, recipe.crop, rng, recipe.grey_share)
         image = windows.contiguous(memory_format=torch.channels_last)
-        return self.train_step(image, draw_levels(recipe, self.stage, rng), generator)
+        figures = self.train_step(image, draw_levels(recipe, self.stage, rng), generator)
+        self.seconds += time.process_time() - began
+        return figures
 
     def train_step(self, image: Tensor, level: Tensor, generator: torch.Generator) -> dict[str, float]:
         """One optimiser step on images (N, 3, H, W) at levels (N,); returns the figures for the log."""

@@ -1,0 +1,64 @@
+"""`clic ablate`: a study of quantisation, run after run, and its tables."""
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from harness.commands import options as shared
+
+HELP = "train and code the cells of a quantisation study, and make its tables"
+TABLES = "tables"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """A study with crops, images and folder; or `tables` and a folder."""
+    parser.add_argument(
+        "study", metavar="STUDY", help="'full', 'quick' or a .toml file; or 'tables', to make those of DIR anew"
+    )
+    parser.add_argument("folder", metavar="DIR", nargs="?", type=Path, help="of 'tables': the folder of a study")
+    parser.add_argument("--check", action="store_true", help="of 'tables': write nothing, exit 1 where a digit differs")
+    parser.add_argument("--data", metavar="CROPS", type=Path, help="folder of training crops")
+    parser.add_argument(
+        "--images",
+        metavar="FOLDER",
+        type=Path,
+        nargs="+",
+        help="photographs to code with every network; those of further folders with the networks of T1 alone",
+    )
+    parser.add_argument(
+        "--out", metavar="DIR", type=shared.folder, help="folder of the study; one that was interrupted goes on there"
+    )
+    parser.add_argument("--jobs", metavar="N", type=shared.positive_int, default=2, help="processes; default: 2")
+    parser.add_argument("--rows", metavar="ROWS", type=shared.comma_list, default=[], help="rows alone, as T1,S")
+    parser.add_argument("--seeds", metavar="SEEDS", type=_seeds, default=[], help="instead of the study's, as 4,5")
+
+
+def run(options: Namespace) -> int:
+    """Do what is missing, and the tables; print where they are."""
+    from harness.errors import ClicError
+    from harness.images import require_folder
+
+    if options.study == TABLES:
+        if options.folder is None:
+            raise ClicError("tables: give the folder of a study, as in 'clic ablate tables DIR'")
+        from submission.study.tables import write_tables
+
+        return write_tables(options.folder, options.check)
+    missing = [f"--{name}" for name in ("data", "images", "out") if getattr(options, name) is None]
+    if missing or options.folder or options.check:
+        wrong = f"needs {', '.join(missing)}" if missing else "takes no DIR and no --check; these are of 'tables'"
+        raise ClicError(f"study {options.study!r} {wrong}")
+    require_folder(options.data, "a folder of training crops")  # before torch takes its seconds
+    for folder in options.images:
+        require_folder(folder, "a folder of photographs")
+    from submission.study.plan import read_study
+    from submission.study.run import Request, run_study
+
+    request = Request(
+        options.data, tuple(options.images), options.out, options.jobs, tuple(options.rows), tuple(options.seeds)
+    )
+    print(run_study(read_study(options.study), request))
+    return 0
+
+
+def _seeds(text: str) -> list[int]:
+    return [shared.positive_int(part) for part in shared.comma_list(text)]
