@@ -28,11 +28,13 @@ from harness.sweep.plan import Plan, describe
 from harness.sweep.run import sweep
 from submission.study.cells import Cell
 from submission.study.codec import SPEC, load_networks
-from submission.study.job import Done, Job, Message, Original, Stated, Step, recipe_of, run_name, work
+from submission.study.gradients import FILE, as_texts, gradient_tasks, measure, read_gradients, write_gradients
+from submission.study.job import Done, Job, Message, Original, Stated, Step, networks_path, recipe_of, run_name, work
 from submission.study.plan import Study
 from submission.study.runs import HARD, PEAK, TRAINING, export_runs, write_runs
 
 RUNS = "runs.csv"
+GRADIENTS = "G"  # a row without cells
 EXPORT_SECONDS = 600.0  # between looks at the table of all runs, which takes seconds when it is long
 DISTORTIONS: Mapping[str, Callable[[Mapping[str, float]], float]] = {  # of the figures in `runs.FIGURES`
     "mse": lambda figures: PEAK**2 * figures["mse"],
@@ -69,7 +71,7 @@ def run_study(study: Study, request: Request) -> Path:
 
     Raises ClicError where crops, images or folder do not do, and after all else is done where runs failed.
     """
-    unknown = [row for row in request.rows if all(cell.row != row for cell in study.cells)]
+    unknown = [row for row in request.rows if row != GRADIENTS and all(cell.row != row for cell in study.cells)]
     if unknown:
         rows = dict.fromkeys(cell.row for cell in study.cells)
         raise ClicError(f"study {study.name!r} has no row {unknown[0]!r}; it has {', '.join(rows)}")
@@ -79,6 +81,8 @@ def run_study(study: Study, request: Request) -> Path:
         conductor = _Conductor(study, request, store, sets)
         conductor.run_all()
         conductor.export()
+    if not request.rows or GRADIENTS in request.rows:
+        _measure_gradients(study, request)
     if conductor.broken:
         name, reason = next(iter(conductor.broken.items()))
         raise ClicError(
@@ -86,6 +90,28 @@ def run_study(study: Study, request: Request) -> Path:
             "command again, the rest is kept"
         )
     return request.out / RUNS
+
+
+def _measure_gradients(study: Study, request: Request) -> None:
+    """Row G: gradients on the networks that it names and that are there, into a table of its own."""
+    path = request.out / FILE
+    rows = read_gradients(path)
+    there = {(row["network"], row["seed"]) for row in rows}
+    tasks = [
+        task
+        for task in gradient_tasks(study, request.data, request.out, request.seeds or study.seeds)
+        if (task.cell.network, str(task.seed)) not in there and networks_path(task.out, task.cell, task.seed).exists()
+    ]
+    found: dict[tuple[str, int], list[dict[str, str]]] = {}
+    with bar("gradients") as show:
+        for task, row in LocalProcesses(request.jobs, math.inf).run(measure, tasks):
+            key = (task.cell.network, task.seed)
+            if isinstance(row, Lost):
+                raise ClicError(f"gradients of {task.cell.name}, seed {task.seed}: {row.reason}; run the command again")
+            found.setdefault(key, []).append(as_texts(row))
+            show(len(found), len(tasks) + 1)
+    if tasks:
+        write_gradients(path, [*rows, *(row for part in found.values() for row in part)])
 
 
 def _images(folder: Path, out: Path, limit: int) -> list[SourceImage]:

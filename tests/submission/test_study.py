@@ -1,0 +1,227 @@
+"""The quantisation study: its networks, what coding and training say of each other, and runs that go on."""
+
+import dataclasses
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from small_model import photograph, small_networks
+
+from harness.errors import ClicError
+from submission.networks.entropy import SCALE_MIN, gaussian_bits
+from submission.quantization.quantizer import Quantizer, Seen
+from submission.quantization.scale import SCALE_STEP
+from submission.quantization.settings import Quantization
+from submission.quantization.surrogates import Hard, Mixed, Noise, StraightThrough, noisy
+from submission.study.codec import StudyCodec, load_networks, padded, save_networks, to_pixels
+from submission.study.gradients import toy_gradients, toy_truth
+from submission.study.job import fresh_networks, recipe_of, run_name
+from submission.study.plan import Study, read_study
+from submission.study.subjects import LAYERED, JointNetworks, LayeredNetworks, Layers
+from submission.training.trainer import Trainer
+
+AS_CODED = Quantization(Hard(), Hard(), context=None)
+LEVEL = torch.tensor([0])
+
+
+def busy(kind: str) -> LayeredNetworks:
+    """Untrained layers, made to react: symbols beyond 0, means and scales that follow from what is known."""
+    torch.manual_seed(3)
+    networks = LAYERED[kind](Layers(kind))
+    with torch.no_grad():
+        networks.analysis[-1].weight.mul_(60)  # type: ignore[index]
+        if kind != "factorised":
+            networks.hyper_analysis[-1].weight.mul_(8)  # type: ignore[index,union-attr]
+        if isinstance(networks, JointNetworks):
+            networks.parameters_network[-1].weight.mul_(8)
+            networks.context.weight.mul_(3)
+    return networks.eval()
+
+
+@pytest.fixture(scope="module")
+def quick() -> Study:
+    return read_study("quick")
+
+
+def bits_at_bound(bound: float, residual: torch.Tensor) -> torch.Tensor:
+    index = torch.full_like(residual, math.log(bound / SCALE_MIN) / SCALE_STEP - 5)
+    return gaussian_bits(residual, index, bound)
+
+
+@pytest.mark.parametrize("bound", [0.04, 0.08, 0.11, 0.2])
+def test_a_dead_latent_costs_its_bound_in_training(bound: float) -> None:
+    """Twice the integral of -log2 of the Gaussian's mass over the half-line: 1.378 bits a unit of the bound."""
+    draws = (torch.arange(1_000_000) + 0.5) / 1_000_000
+    value = torch.zeros(1_000_000)
+    rate = bits_at_bound(bound, Noise()(value, draws.float()).rate).double().mean()
+    assert float(rate) == pytest.approx(1.378 * bound, rel=0.01)
+
+
+@pytest.mark.parametrize(("bound", "pull"), [(0.04, 7.3), (0.08, 3.1), (0.11, 2.2), (0.2, 1.2)])
+def test_the_pull_on_a_latent_near_its_mean(bound: float, pull: float) -> None:
+    far, near = bits_at_bound(bound, torch.tensor([0.6, -0.4])).tolist()
+    assert far - near == pytest.approx(pull, abs=0.05 + 0.01 * pull)
+
+
+def test_toy_gradients() -> None:
+    """Concentrated latents: the surrogate's gradient is too small, and every draw far from its mean."""
+    truth = toy_truth(0.3, 0.3)
+    gradients = toy_gradients(Noise(), 0.3, 0.3, 400_000, 1)
+    assert truth == pytest.approx(1.028, abs=0.001)
+    assert float(gradients.mean()) == pytest.approx(0.60, abs=3 * 0.83 / 400_000**0.5 + 0.005)
+    assert float(gradients.std()) == pytest.approx(0.83, abs=0.01)
+
+
+def test_a_fixed_point_of_parallel_passes_is_serial_coding_symbol_for_symbol() -> None:
+    networks = busy("joint")
+    assert isinstance(networks, JointNetworks)
+    image = torch.from_numpy(photograph(64, 128).copy()).permute(2, 0, 1)[None].float() / 255
+    with torch.no_grad():
+        latent = networks.analysis(image)[:, :, :4, :6]
+        features = networks.hyper_synthesis(networks.side(networks.analysis(image)).round())[:, :, :4, :6]
+        serial = networks.walk(features, latent)
+        known, passes = torch.zeros_like(latent), 0
+        while passes < 25:
+            _, mean = networks.given(features, known)
+            again, passes = (latent - mean).round() + mean, passes + 1
+            if torch.equal(again, known):
+                break
+            known = again
+        _, mean = networks.given(features, serial)
+    symbols = (serial - mean).round()
+    assert symbols.abs().max() > 1 and 2 < passes < 25
+    assert torch.equal(symbols, (known - networks.given(features, known)[1]).round())
+    assert torch.allclose(serial, known, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", list(LAYERED))
+def test_streams_of_layered_networks_decode_to_what_was_coded(kind: str, tmp_path: Path) -> None:
+    save_networks(tmp_path / "x.safetensors", busy(kind), {})
+    codec = StudyCodec(str(tmp_path / "x.safetensors"))
+    pixels = photograph(90, 125)
+    encoding = codec.encode(codec.prepare(pixels), "0")
+    assert np.array_equal(codec.decode(encoding.stream), encoding.pixels)
+    with torch.no_grad():
+        output = codec.networks(padded(pixels, codec.networks.multiple), LEVEL, AS_CODED)
+    shown = to_pixels(output.image, 125, 90).astype(int)
+    assert np.abs(shown - encoding.pixels).max() <= 2
+    damaged = bytearray(encoding.stream)
+    damaged[-9] ^= 64
+    with pytest.raises(ClicError, match="damaged"):
+        codec.decode(bytes(damaged))
+
+
+@pytest.mark.parametrize("skip", ["off", "on"])
+def test_streams_of_ours_decode_to_what_was_coded(skip: str, tmp_path: Path) -> None:
+    save_networks(tmp_path / "x.safetensors", small_networks(), {})
+    codec = StudyCodec(str(tmp_path / "x.safetensors"), skip)
+    prepared = codec.prepare(photograph(60, 76))
+    for point in codec.points():
+        encoding = codec.encode(prepared, point)
+        assert np.array_equal(codec.decode(encoding.stream), encoding.pixels)
+
+
+def test_a_codec_is_its_weights_wherever_they_lie(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        save_networks(tmp_path / f"{name}.safetensors", small_networks(), {})
+    first, second = (StudyCodec(str(tmp_path / f"{name}.safetensors")) for name in ("a", "b"))
+    assert first.config() == second.config() != StudyCodec(str(tmp_path / "a.safetensors"), "on").config()
+    with pytest.raises(ClicError, match="give checkpoint"):
+        StudyCodec()
+    with pytest.raises(ClicError, match="skip is 'perhaps'"):
+        StudyCodec(str(tmp_path / "a.safetensors"), "perhaps")
+
+
+@pytest.mark.parametrize("key", [("S", "F trunk"), ("S", "H trunk"), ("S", "J trunk"), ("S", "N trunk")])
+def test_stage_hard_begins_where_stage_soft_ends_and_freezes_the_encoder(quick: Study, key: tuple[str, str]) -> None:
+    """The first hard evaluation of stage hard equals the last of stage soft, in loss and to 1e-6."""
+    by_key = {cell.key: cell for cell in quick.cells}
+    cell = by_key[key]
+    training = by_key["S2", "H noise"].training
+    centring = dataclasses.replace(cell.centring, zero_centre=True)
+    hard = dataclasses.replace(cell, training=training, centring=centring, parent=cell)
+    crops = np.stack([photograph(256, 256, seed) for seed in range(3)])
+    recipe = recipe_of(quick, cell, 1)
+    soft = Trainer(recipe, recipe.stages[0], fresh_networks(quick, cell, recipe))
+    for _ in range(3):
+        soft.next_step(crops)
+    last = soft.validate(torch.from_numpy(crops[:1, :128, :128].copy()).permute(0, 3, 1, 2).float() / 255)
+    with torch.no_grad():
+        for name, parameter in soft.networks.named_parameters():
+            parameter.copy_(soft.average[name])
+    recipe = recipe_of(quick, hard, 1)
+    trainer = Trainer(recipe, recipe.stages[0], fresh_networks(quick, hard, recipe))
+    trainer.start_from(soft.networks)
+    first = trainer.validate(torch.from_numpy(crops[:1, :128, :128].copy()).permute(0, 3, 1, 2).float() / 255)
+    assert last["bpp"] == pytest.approx(first["bpp"], abs=1e-6) and last["mse"] == pytest.approx(first["mse"], abs=1e-6)
+    before = {name: value.detach().clone() for name, value in trainer.networks.named_parameters()}
+    trainer.next_step(crops)
+    sides = trainer.networks.encoder_side
+    changed = {name for name, value in trainer.networks.named_parameters() if not torch.equal(value, before[name])}
+    assert changed and not [name for name in changed if name.split(".")[0] in sides]
+
+
+def test_a_run_ends_and_its_name_tells_it_from_all_others(quick: Study) -> None:
+    full = read_study("full")
+    names = [run_name(cell, seed) for cell, seed in full.runs()]
+    assert len(set(names)) == len(names) == 213
+    assert [cell.row for cell, _ in full.runs()][:12] == ["T1"] * 12
+    assert {cell.key for cell in full.cells} == {cell.key for cell in quick.cells}
+    seen: set[tuple[tuple[str, str], int]] = set()
+    for cell, seed in full.runs():
+        assert cell.parent is None or (cell.parent.key, seed) in seen
+        seen.add((cell.key, seed))
+
+
+class NoisyAgain(Mixed):
+    """A planted fault: the rate's noise is drawn anew."""
+
+    def see(self, value: torch.Tensor, draw: torch.Tensor, progress: float) -> Seen:
+        return Seen(super().see(value, draw, progress).synthesis, noisy(value, draw.flip(0)))
+
+
+def rate_of_mixed_is_that_of_noise(quantizer: Quantizer) -> bool:
+    value, draw = torch.randn(50), torch.rand(50)
+    return torch.equal(quantizer(value, draw).rate, Noise()(value, draw).rate)
+
+
+def test_mixed_and_noise_of_one_seed_see_the_same_noise() -> None:
+    assert rate_of_mixed_is_that_of_noise(Mixed())
+    assert not rate_of_mixed_is_that_of_noise(NoisyAgain())
+
+
+def test_likelihoods_are_in_single_precision_also_under_autocast() -> None:
+    networks = busy("mean-scale")
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        soft = networks(torch.rand(1, 3, 64, 64), LEVEL, Quantization(StraightThrough(), Noise(), Noise()))
+    assert soft.latent_bits.dtype == soft.hyper_bits.dtype == torch.float32
+    with pytest.raises(TypeError):
+        gaussian_bits(torch.zeros(3).bfloat16(), torch.zeros(3).bfloat16())
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("extends = 'quick'\nseeds = 'x'", "seeds is 'x'"),
+        ("extends = 'quick'\ncolour = 1", "unknown key 'colour'"),
+        ("extends = 'quick'\norder = [['T1']]", "order must have each row"),
+        ("extends = 'quick'\n[networks.H]\npreset = 'none'", "a network needs"),
+        ("extends = 'quick'\n[trainings.hard]\nstage = 'h'\nsteps = 2\nhard = true\nlearning_rate = 1.0\n"
+         "final_learning_rate = 1.0", "set decoder_only"),
+    ],
+)  # fmt: skip
+def test_a_study_that_cannot_be_is_one_line(text: str, what: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(ClicError, match=what) as caught:
+        read_study(str(path))
+    assert "\n" not in str(caught.value) and str(path) in str(caught.value)
+
+
+def test_networks_of_another_kind_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    save_networks(path, small_networks(), {"layers": {"network": "joint", "width": 8, "latent": 8}})
+    with pytest.raises(ClicError, match="no networks of a study"):
+        load_networks(path)
