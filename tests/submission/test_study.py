@@ -2,11 +2,16 @@
 
 import dataclasses
 import math
+import random
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from small_model import photograph, small_networks
 
 from harness.errors import ClicError
@@ -19,6 +24,7 @@ from submission.study.codec import StudyCodec, load_networks, padded, save_netwo
 from submission.study.gradients import toy_gradients, toy_truth
 from submission.study.job import fresh_networks, recipe_of, run_name
 from submission.study.plan import Study, read_study
+from submission.study.runs import RunRow, read_runs
 from submission.study.subjects import LAYERED, JointNetworks, LayeredNetworks, Layers
 from submission.training.trainer import Trainer
 
@@ -225,3 +231,56 @@ def test_networks_of_another_kind_are_refused(tmp_path: Path) -> None:
     save_networks(path, small_networks(), {"layers": {"network": "joint", "width": 8, "latent": 8}})
     with pytest.raises(ClicError, match="no networks of a study"):
         load_networks(path)
+
+
+SMALL_STUDY = """
+extends = "quick"
+seeds = [1]
+order = [["T", "S"]]
+[[cells]]
+row = "T"
+name = "N soft"
+networks = ["N"]
+surrogates = ["noise"]
+objective = "mse"
+training = "long"
+[[cells]]
+row = "T"
+name = "N hard"
+after = ["T", "soft"]
+training = "c"
+[[cells]]
+row = "S"
+name = "J trunk"
+networks = ["J"]
+surrogates = ["mixed"]
+objective = "mse"
+training = "trunk"
+"""
+
+
+@pytest.mark.slow
+def test_a_study_that_was_killed_gives_the_rows_of_an_unbroken_one(tmp_path: Path) -> None:
+    for folder, side in (("crops", 256), ("photographs", 192)):
+        (tmp_path / folder).mkdir()
+        for seed in range(4):
+            Image.fromarray(photograph(side, side, seed)).save(tmp_path / folder / f"{seed}.png")
+    (tmp_path / "mine.toml").write_text(SMALL_STUDY)
+    words = [sys.executable, "-m", "harness", "ablate", "mine.toml", "--data", "crops", "--images", "photographs"]
+
+    def rows() -> list[RunRow]:
+        found = read_runs(tmp_path / "out" / "runs.csv")
+        return [dataclasses.replace(row, seconds=0.0) for row in found]
+
+    subprocess.run([*words, "--out", "out"], cwd=tmp_path, check=True, capture_output=True)
+    whole = rows()
+    assert len(whole) == (3 + 3 + 1) * 2 * 3  # levels, images, modes
+    (tmp_path / "out").rename(tmp_path / "whole")
+    moment = random.Random(5)
+    for _ in range(4):
+        process = subprocess.Popen([*words, "--out", "out"], cwd=tmp_path, stderr=subprocess.DEVNULL)
+        time.sleep(moment.uniform(4, 12))
+        process.kill()
+        process.wait()
+    subprocess.run([*words, "--out", "out"], cwd=tmp_path, check=True, capture_output=True)
+    assert rows() == whole
