@@ -21,7 +21,7 @@ TITLES = {
     "psnr_paper": "PSNR, paper",
 }
 COLOURS = 10  # of series in the page's style; further series begin again, with another shape
-_SHAPES = (
+SHAPES = (
     "M-3,0a3,3 0 1,0 6,0a3,3 0 1,0 -6,0z",
     "M-2.7,-2.7h5.4v5.4h-5.4z",
     "M0,-3.6L3.3,2.5H-3.3z",
@@ -55,7 +55,7 @@ def styles(report: Report) -> dict[str, Style]:
     """A style for each entrant and codec; an entrant named as a codec has that codec's."""
     codecs = [curve.codec for curves in report.curves.values() for curve in curves]
     names = list(dict.fromkeys([*report.entrants, *codecs]))
-    return {name: Style(f"c{n % COLOURS}", _SHAPES[n % len(_SHAPES)]) for n, name in enumerate(names)}
+    return {name: Style(f"c{n % COLOURS}", SHAPES[n % len(SHAPES)]) for n, name in enumerate(names)}
 
 
 def _height(measure: str, value: float) -> float:

@@ -1,0 +1,47 @@
+"""What a study lacks of its run table, so that no reader takes a part of it for the whole."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import pandas as pd
+
+from submission.study.measured import TRUNK, Study
+from submission.study.plan import read_study, study_names
+from submission.study.questions import SEEDS
+from submission.study.risks import Risks
+
+
+def missing_rows(study: Study, risks: Risks) -> pd.DataFrame:
+    """A row for each thing that is not there yet: a row, a stage, a cell's seeds or images, gradients."""
+    return pd.DataFrame(list(_missing(study, risks)), columns=["row", "what"])
+
+
+def _missing(study: Study, risks: Risks) -> Iterator[tuple[str, str]]:
+    present: dict[str, set[str]] = {}
+    for cell in study.cells:
+        present.setdefault(cell.key.row, set()).add(cell.key.cell)
+    for row, cells in _planned(study).items():
+        if row not in present:
+            yield row, "all of it"
+        else:
+            yield from ((row, f"{cell}: all seeds") for cell in cells if cell not in present[row])
+    for cell in study.cells:
+        name = f"{cell.about.network} {cell.title}, {cell.key.image_set}"
+        if len(cell.seeds) < SEEDS:
+            yield cell.key.row, f"{name}: {len(cell.seeds)} of {SEEDS} seeds"
+        counts = Counter(seed for (_, seed, _), block in cell.blocks.items() for _ in block.images)
+        short = [str(seed) for seed, count in sorted(counts.items()) if count < max(counts.values())]
+        if short:
+            yield cell.key.row, f"{name}: seed {', '.join(short)} is not coded to its end"
+    if not risks.all:
+        yield "G", "gradients.csv"
+
+
+def _planned(study: Study) -> dict[str, list[str]]:
+    """The names of all cells by row: of the study that the rows name, or of the run table where it is a file's."""
+    name = study.rows[0].study
+    found: dict[str, list[str]] = {}
+    for cell in read_study(name if name in study_names() else "full").cells:
+        if cell.training.stage != TRUNK:
+            found.setdefault(cell.row, []).append(cell.name)
+    return found

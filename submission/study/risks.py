@@ -1,0 +1,134 @@
+"""Gradient risk of each surrogate, from a study's `gradients.csv`: how far its gradient is from the true loss's.
+
+For parameters that shift or scale a channel of the latent, the true gradient is a finite difference of the hard loss,
+the estimate a mean over draws of the surrogate's. Bias, deviation of one draw, and risk (the root of bias squared plus
+variance) are root mean squares over the parameters, in units of the true gradient's.
+"""
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from harness.errors import ClicError
+from submission.study.names import ANNEALED, SURROGATES, fraction
+from submission.study.statistics import NOTHING, Interval, t_interval
+
+NEEDED = (
+    "network",
+    "seed",
+    "surrogate",
+    "temperature",
+    "routing",
+    "slope",
+    "parameter",
+    "channel",
+    "mean",
+    "deviation",
+    "truth",
+    "mismatch",
+)
+
+
+@dataclass(frozen=True)
+class Risk:
+    """Of one surrogate on one network's trunk, by seed: mismatch E(seen - rounded)^2 in steps, and the three others."""
+
+    network: str
+    surrogate: str
+    temperature: float | None
+    routing: str
+    slope: str
+    mismatch: Mapping[int, float]
+    bias: Mapping[int, float]
+    deviation: Mapping[int, float]
+    risk: Mapping[int, float]
+
+    @property
+    def family(self) -> str:
+        """The curve in a plot over temperature that it is a point of."""
+        choices = ", ".join(filter(None, (self.routing, self.slope)))
+        name = SURROGATES.get(self.surrogate, self.surrogate)
+        return f"{name} ({choices})" if choices else name
+
+    @property
+    def title(self) -> str:
+        """Family and temperature."""
+        if self.temperature is None:
+            return self.family
+        word = " to " if self.surrogate in ANNEALED else " t="
+        name, _, choices = self.family.partition(" (")
+        return f"{name}{word}{fraction(self.temperature)}" + (f" ({choices}" if choices else "")
+
+
+@dataclass(frozen=True)
+class Risks:
+    """All of a study's."""
+
+    all: Sequence[Risk] = ()
+
+    @cached_property
+    def networks(self) -> list[str]:
+        """Whose gradients were measured."""
+        return sorted({one.network for one in self.all})
+
+    def rise(self, network: str) -> Interval:
+        """How much larger the risk of SUA-A is at t = 0 (mixed) than at t = 1 (noise), in per cent of the latter."""
+        found = {one.surrogate: one.risk for one in self.all if one.network == network}
+        if not {"mixed", "noise"} <= set(found):
+            return NOTHING
+        soft, hard = found["noise"], found["mixed"]
+        return t_interval([100 * (hard[seed] / soft[seed] - 1) for seed in soft if seed in hard])
+
+    def rows(self) -> pd.DataFrame:
+        """A row for each, means over seeds."""
+        rows = []
+        for one in self.all:
+            risk = t_interval(list(one.risk.values()))
+            rows.append(
+                {
+                    "network": one.network,
+                    "surrogate": one.title,
+                    "mismatch": float(np.mean(list(one.mismatch.values()))),
+                    "bias": float(np.mean(list(one.bias.values()))),
+                    "deviation": float(np.mean(list(one.deviation.values()))),
+                    "risk": risk.mean,
+                    "risk_low": risk.low,
+                    "risk_high": risk.high,
+                    "seeds": risk.seeds,
+                }
+            )
+        return pd.DataFrame(rows)
+
+
+def read_risks(path: Path) -> Risks:
+    """Those of a `gradients.csv`; none where there is no such file yet. Raises ClicError where it is another file."""
+    if not path.exists():
+        return Risks()
+    try:
+        frame = pd.read_csv(path, keep_default_na=False, na_values={"temperature": [""]})
+    except (ValueError, csv.Error) as error:
+        raise ClicError(f"{path}: cannot be read ({error}); make it anew with clic ablate") from error
+    lacking = [name for name in NEEDED if name not in frame]
+    if lacking:
+        raise ClicError(f"{path}: without column {', '.join(lacking)}; make it anew with clic ablate")
+    by = ["network", "surrogate", "temperature", "routing", "slope"]
+    return Risks([_risk(key, rows) for key, rows in frame.groupby(by, dropna=False)])
+
+
+def _risk(key: tuple[str, str, float, str, str], rows: pd.DataFrame) -> Risk:
+    network, surrogate, temperature, routing, slope = key
+    measured: dict[str, dict[int, float]] = {"mismatch": {}, "bias": {}, "deviation": {}, "risk": {}}
+    for seed, part in rows.groupby("seed"):
+        truth = math.sqrt(float(part["truth"].pow(2).mean()))
+        bias = math.sqrt(float((part["mean"] - part["truth"]).pow(2).mean())) / truth
+        deviation = math.sqrt(float(part["deviation"].pow(2).mean())) / truth
+        figures = (float(part["mismatch"].mean()), bias, deviation, math.hypot(bias, deviation))
+        for name, value in zip(measured, figures, strict=True):
+            measured[name][int(seed)] = value
+    return Risk(network, surrogate, None if math.isnan(temperature) else temperature, routing, slope, **measured)

@@ -1,0 +1,124 @@
+"""What a study's numbers support, in words. Every figure and every claim is made from the rows; none stands here."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+from submission.study.columns import signed
+from submission.study.contrasts import Contrast
+from submission.study.measured import Study
+from submission.study.names import stage_title
+from submission.study.questions import Answer
+from submission.study.runs import CODED
+from submission.study.statistics import Interval
+
+SCOPE = (
+    "All networks are small and were trained for some 10,000 steps: what holds for them need not hold for large ones "
+    "trained a hundred times as long."
+)
+
+
+def percent(value: float) -> str:
+    """Without a sign, as in `saves 1.20 %`."""
+    return f"{abs(value):.2f} %"
+
+
+def of_interval(interval: Interval) -> str:
+    """`95 % interval +0.31 to +2.09 %, 3 seeds`."""
+    seeds = f"{interval.seeds} seed{'' if interval.seeds == 1 else 's'}"
+    if not interval.known:
+        return f"no interval, {seeds}"
+    return f"95 % interval {signed(interval.low)} to {signed(interval.high)} %, {seeds}"
+
+
+def of_contrast(one: Contrast) -> str:
+    """What a contrast shows: a saving, a cost, or neither."""
+    network = one.test.about.network
+    against = stage_title(one.control.about) or one.control.title
+    if one.control.about.network != network:
+        against = f"{one.control.about.network} with {against}"
+    bits = "coded bytes" if one.mode == CODED else "stated bits"
+    where = f"({of_interval(one.gain)}; {len(one.images)} images of {one.test.key.image_set}, {bits})"
+    if one.gain.above:
+        said = f"saves {percent(one.gain.mean)} of the rate of {against} at equal quality"
+    elif one.gain.below:
+        said = f"costs {percent(one.gain.mean)} more rate than {against} at equal quality"
+    else:
+        return f"{network}, {one.label}: no difference to {against} is shown, {signed(one.gain.mean)} % {where}."
+    return f"{network}, {one.label}: {said} {where}."
+
+
+def of_answer(answer: Answer) -> str:
+    """`P1. Does ...? Yes: ... (measured).`"""
+    return f"{answer.name}. {answer.question} {answer.verdict.capitalize()}: {answer.reason}{_measured(answer)}"
+
+
+def _measured(answer: Answer) -> str:
+    parts = "; ".join(
+        f"{part.label} {signed(part.interval.mean)} %, {of_interval(part.interval)}" for part in answer.parts
+    )
+    further = " Seeds 4 and 5 are called for." if answer.further_seeds else ""
+    return (f" ({parts})." if parts else ".") + further
+
+
+def of_stages(found: Sequence[Contrast]) -> Iterator[str]:
+    """How much of soft-then-hard is hardness, and what becomes of the mismatch."""
+    by_stages = {
+        (one.test.about.stage, one.control.about.stage): one
+        for one in found
+        if not one.test.key.skips and one.test.key.image_set == found[0].test.key.image_set
+    }
+    whole, hardness = by_stages.get(("hard", "soft-continued")), by_stages.get(("hard", "decoder-only"))
+    if whole and hardness:
+        share = 100 * hardness.gain.mean / whole.gain.mean if whole.gain.mean else math.nan
+        yield (
+            f"Against equal further steps with noise (a), stage hard (c) gives {signed(whole.gain.mean)} % of rate; of "
+            f"that, hardness alone (c against b) is {signed(hardness.gain.mean)} %"
+            + (f", a share of {share:.0f} %." if whole.gain.above and hardness.gain.above else ".")
+        )
+    for one in by_stages.values():
+        if (one.test.about.stage, one.control.about.stage) == ("hard", "soft-continued"):
+            before, after = one.control.mismatch(), one.test.mismatch()
+            if before and after:
+                yield (
+                    f"The mismatch of J between training and coding is {signed(_mean(before))} % of the rate with "
+                    f"noise (a) and {signed(_mean(after))} % after stage hard (c)."
+                )
+
+
+def _mean(values: dict[int, float]) -> float:
+    return sum(values.values()) / len(values)
+
+
+def of_warm_starts(agrees: Sequence[str]) -> str:
+    """How far row S may be read: `agrees` are the column of row C's table."""
+    known = [word for word in agrees if word in ("yes", "no")]
+    if not known:
+        return "Branches of row S begin from a network trained with noise: they answer as finishing surrogates only."
+    if all(word == "yes" for word in known):
+        return (
+            f"Trained from scratch (row C), {_counted(len(known))} the sign of row S: so far as these go, its "
+            "branches may be read as more than finishing surrogates."
+        )
+    return (
+        f"Trained from scratch (row C), {known.count('no')} of {len(known)} differences have another sign than in row "
+        "S: its branches answer as finishing surrogates only."
+    )
+
+
+def _counted(count: int) -> str:
+    return "the one difference has" if count == 1 else f"all {count} differences have"
+
+
+def of_seeds(study: Study, answers: Sequence[Answer]) -> Iterator[str]:
+    """Whether seeds beyond the three were used, and for which questions they are called for."""
+    seeds = sorted({row.seed for row in study.rows})
+    beyond = [seed for seed in seeds if seed > 3]
+    if beyond:
+        rows = sorted({row.row for row in study.rows if row.seed in beyond})
+        yield (
+            f"Seeds {', '.join(map(str, beyond))} were added to rows {', '.join(rows)} after the intervals of three "
+            "seeds covered 0 with a mean beyond 0.5 %, as fixed beforehand."
+        )
+    called = [answer.name for answer in answers if answer.further_seeds]
+    if called:
+        yield f"Seeds 4 and 5 are called for by {', '.join(called)}."

@@ -1,0 +1,206 @@
+"""A study that nobody ran: rows of `runs.csv` with known effects, and gradients with a known trade."""
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from submission.study.runs import RunRow, write_runs
+
+SEEDS = (1, 2, 3)
+IMAGES = [f"kodim{number:02}" for number in range(1, 7)]
+KODAK, CLIC = "Kodak", "CLIC 2025 validation, 26 of 32"
+LAMBDAS = {"ms-ssim": (1.2, 3.5, 10.0), "mse": (0.0067, 0.013, 0.025)}
+SPREAD = 0.1  # per cent of rate, from seed to seed, of each cell by itself
+
+Sua = tuple[str, float, str, str]
+SURROGATES: Mapping[str, Sequence[tuple[str, float | None, str, str]]] = {
+    "F": [
+        ("noise", None, "", ""),
+        ("mixed", None, "", ""),
+        ("straight-through", None, "", ""),
+        ("universal", None, "", ""),
+        ("sua-a", 0.5, "split", "unit"),
+        ("sua-b", 0.5, "split", "unit"),
+    ],
+    "H": [
+        ("noise", None, "", ""),
+        ("mixed", None, "", ""),
+        ("straight-through", None, "", ""),
+        ("sua-a", 0.5, "split", "unit"),
+        ("sua-a", 0.25, "split", "unit"),
+        ("sua-b", 0.5, "split", "unit"),
+        ("sua-c", 0.5, "split", "unit"),
+        ("soft-rounding", 8.0, "", ""),
+        ("gumbel", 0.1, "", ""),
+    ],
+    "J": [
+        ("noise", None, "", ""),
+        ("mixed", None, "", ""),
+        ("straight-through", None, "", ""),
+        ("sua-a", 0.5, "split", "unit"),
+        ("soft-rounding", 8.0, "", ""),
+    ],
+    "N": [
+        ("noise", None, "", ""),
+        ("mixed", None, "", ""),
+        ("straight-through", None, "", ""),
+        ("sua-a", 0.5, "split", "unit"),
+        ("sua-a", 0.25, "split", "unit"),
+        ("sua-b", 0.5, "split", "unit"),
+        ("soft-rounding", 8.0, "", ""),
+    ],
+}
+PLAIN = RunRow(
+    study="made up",
+    row="S",
+    cell="",
+    network="N",
+    surrogate="noise",
+    temperature=None,
+    routing="",
+    slope="",
+    zero_centre="true",
+    stop_gradient="none",
+    scale_bound=0.11,
+    mean_gradient="through",
+    skip_uncoded="false",
+    stage="branch",
+    parent="",
+    objective="mse",
+    level=0,
+    lambda_=0.0067,
+    seed=1,
+    steps=2500,
+    seconds=360.0,
+    parameters=1000,
+    image_set=KODAK,
+    image="",
+    width=768,
+    height=512,
+    mode="coded",
+    bits=0.0,
+    mse=0.0,
+    msssim_competition=None,
+    msssim_paper=None,
+    codec="",
+)
+
+
+def plan() -> Iterator[tuple[RunRow, int]]:
+    """All cells of the run table `full`, each with its number of levels."""
+    stages = ("soft", "soft-continued", "decoder-only", "hard", "hard-true")
+    for row, objective in (("T1", "ms-ssim"), ("T1m", "mse")):
+        for stage in stages[: 4 if row == "T1" else 5]:
+            name = "straight-through" if stage.startswith("hard") else "noise"
+            cell = replace(PLAIN, row=row, cell=stage, stage=stage, objective=objective, surrogate=name)
+            yield cell, 3
+            if stage in ("soft-continued", "hard"):
+                yield replace(cell, skip_uncoded="true"), 3
+    for network, surrogates in SURROGATES.items():
+        for surrogate, temperature, routing, slope in surrogates:
+            cell = replace(
+                PLAIN,
+                network=network,
+                cell=f"{network} {surrogate} {temperature or ''}".strip(),
+                surrogate=surrogate,
+                temperature=temperature,
+                routing=routing,
+                slope=slope,
+                zero_centre="false" if network in "FJ" else "true",
+            )
+            levels = 3 if network == "N" else 1
+            yield cell, levels
+            if network in "HN":
+                yield replace(cell, row="S2", stage="hard", parent=cell.cell, steps=800), levels
+            if network == "H" and (surrogate in ("straight-through", "mixed") or temperature == 0.25):
+                yield replace(cell, row="C", stage="soft", steps=7500), 1
+    for bound in (0.04, 0.08, 0.15, 0.2):
+        mixed = replace(PLAIN, row="D", network="H", surrogate="mixed")
+        yield replace(mixed, cell=f"H mixed {bound}", scale_bound=bound), 1
+    annealed = replace(PLAIN, row="D", network="H", surrogate="soft-rounding", temperature=8.0)
+    yield replace(annealed, cell="H off", zero_centre="false"), 1
+    yield replace(annealed, cell="H psg-1", stop_gradient="psg-1"), 1
+    yield replace(annealed, cell="H gumbel", surrogate="gumbel", temperature=0.1, stop_gradient="psg-1"), 1
+    joint = replace(PLAIN, row="D", network="J", surrogate="mixed", zero_centre="false")
+    yield replace(joint, cell="J on", zero_centre="true"), 1
+    yield replace(joint, cell="J psg-3", stop_gradient="psg-3"), 1
+    for kind in ("none", "checkerboard", "spatial-channel"):
+        yield replace(PLAIN, row="X", network=f"N-{kind}", cell=kind, surrogate="mixed"), 3
+
+
+def simulated(
+    effects: Mapping[tuple[str, str], float] | None = None,
+    seeds: Sequence[int] = SEEDS,
+    spread: float = SPREAD,
+    noise_seed: int = 0,
+    mismatch: Mapping[str, float] | None = None,
+) -> list[RunRow]:
+    """All rows of the study. `effects` are the per cent of rate that (row, cell) saves at every level and image.
+
+    Each cell's own deviation from seed to seed is `spread` per cent, beside one that all cells of a seed share. J is
+    larger in training by `mismatch` per cent of the rate, by surrogate.
+    """
+    rng = np.random.default_rng(noise_seed)
+    shared = {seed: rng.normal(0, 2.0) for seed in seeds}
+    of_image = {name: rng.uniform(0.5, 2.0) for name in IMAGES}
+    rows = []
+    for cell, levels in plan():
+        saved = (effects or {}).get((cell.row, cell.cell), 0.0) + (1.0 if cell.skip_uncoded == "true" else 0.0)
+        over = (mismatch or {}).get(cell.surrogate, 1.0)
+        for seed in seeds:
+            factor = 1 - (saved + shared[seed] + rng.normal(0, spread)) / 100
+            for level in range(levels):
+                for image_set in (KODAK, CLIC) if cell.row == "T1" and cell.skip_uncoded == "false" else (KODAK,):
+                    for image, size in of_image.items():
+                        about = replace(
+                            cell,
+                            seed=seed,
+                            level=level,
+                            lambda_=LAMBDAS[cell.objective][level],
+                            image_set=image_set,
+                            image=image,
+                        )
+                        rows += _modes(about, 0.1 * 2**level * size * factor, size / 2**level, over)
+    return sorted(rows, key=lambda row: (row.row, row.cell, row.seed, row.level, row.image_set, row.image, row.mode))
+
+
+def _modes(about: RunRow, bpp: float, distortion: float, over: float) -> Iterator[RunRow]:
+    pixels = about.width * about.height
+    loss = 0.03 * distortion
+    shown = {"mse": 0.001 * distortion, "msssim_competition": 1 - 0.9 * loss, "msssim_paper": 1 - loss}
+    yield replace(about, mode="hard", bits=bpp * pixels, **shown)
+    yield replace(about, mode="training", bits=(1 + over / 100) * bpp * pixels, **shown)
+    if about.network != "J" or about.image in IMAGES[:4]:
+        yield replace(about, mode="coded", bits=8.0 * round(bpp * pixels / 8 + 5), codec="c" * 64, **shown)
+
+
+def write_gradients(path: Path, risks: Mapping[str, float] | None = None, seeds: Sequence[int] = SEEDS) -> None:
+    """Gradients of the trunks of F, H and N. `risks` is the bias by surrogate, as a share of the truth."""
+    rng = np.random.default_rng(1)
+    names = "network,seed,surrogate,temperature,routing,slope,parameter,channel,mean,deviation,truth,mismatch"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(names.split(","))
+        for network in "FHN":
+            for surrogate, temperature, routing, slope in SURROGATES[network]:
+                t = {"noise": 1.0, "universal": 1.0}.get(surrogate, temperature or 0.0)
+                bias = (risks or {}).get(surrogate, 1.0 - 0.5 * min(t, 1.0))
+                for seed in seeds:
+                    moved = bias * rng.normal(1, 0.02)
+                    for channel in range(4):
+                        for parameter in ("bias", "gain"):
+                            truth = 1.0 + channel
+                            own = [network, seed, surrogate, "" if temperature is None else temperature, routing, slope]
+                            figures = [truth * (1 + moved), 0.2 * truth, truth, min(t, 1.0) ** 2 / 6]
+                            writer.writerow([*own, parameter, channel, *figures])
+
+
+def write_study(folder: Path, rows: Sequence[RunRow]) -> Path:
+    """A folder with the two files that tables are made from."""
+    folder.mkdir(exist_ok=True)
+    write_runs(folder / "runs.csv", rows)
+    write_gradients(folder / "gradients.csv")
+    return folder

@@ -1,0 +1,452 @@
+"""Tables of the study: a planted effect is found, nothing is made of nothing, and every printed digit is checked."""
+
+import csv
+import io
+import json
+import math
+import random
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+from study_runs import CLIC, KODAK, SEEDS, simulated, write_gradients, write_study
+
+from harness.errors import ClicError
+from submission.study.bins import PLACES, bits, distortion, expected_gradient, gradient_curves
+from submission.study.contrasts import contrast, control_of
+from submission.study.identical import IDENTICAL
+from submission.study.measured import Cell, Study, study_of
+from submission.study.questions import Answer, answers
+from submission.study.risks import read_risks
+from submission.study.runs import RunRow, read_runs, write_runs
+from submission.study.statistics import holm, percentiles, resampled, t_interval
+from submission.study.tables import Findings, differences, findings_of, printed, write_tables
+
+EFFECTS = {
+    ("T1", "hard"): 5.0,
+    ("T1", "decoder-only"): 1.0,
+    ("S", "H sua-a 0.25"): 1.5,
+    ("S", "N sua-a 0.5"): 1.2,
+    ("S2", "H straight-through"): -2.0,
+    ("S2", "H soft-rounding 8.0"): -1.0,
+    ("C", "H straight-through"): -2.0,
+    ("S", "H straight-through"): -2.0,
+    ("D", "H mixed 0.2"): -1.3,
+}
+MISMATCH = {"noise": 3.0, "mixed": 0.5, "sua-a": 1.5}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study with known effects, with all that is printed of it."""
+    path = write_study(tmp_path_factory.mktemp("studies") / "planted", simulated(EFFECTS, mismatch=MISMATCH))
+    assert write_tables(path) == 0
+    return path
+
+
+@pytest.fixture(scope="module")
+def planted(folder: Path) -> Findings:
+    return findings_of(folder)
+
+
+@pytest.fixture(scope="module")
+def null(tmp_path_factory: pytest.TempPathFactory) -> Findings:
+    """One in which nothing differs but by chance, and gradients do not differ by their surrogate."""
+    path = write_study(tmp_path_factory.mktemp("studies") / "null", simulated(spread=0.4, noise_seed=3))
+    write_gradients(path / "gradients.csv", dict.fromkeys(("noise", "mixed", "sua-a"), 0.7))
+    return findings_of(path)
+
+
+def by_name(found: Findings) -> dict[str, Answer]:
+    return {answer.name: answer for answer in found.answers}
+
+
+def cell(study: Study, row: str, name: str, image_set: str = KODAK) -> Cell:
+    return next(one for one in study.of(row, image_set) if one.key.cell == name)
+
+
+# Statistics.
+
+
+def test_the_interval_of_three_seeds_is_2_48_deviations() -> None:
+    values = [1.0, 2.0, 4.5]
+    interval = t_interval(values)
+    assert interval.half_width == pytest.approx(2.484 * np.std(values, ddof=1), rel=1e-3)
+    assert interval.mean == pytest.approx(2.5) and interval.seeds == 3
+    assert not t_interval([1.0]).known and math.isnan(t_interval([]).mean)
+
+
+def test_intervals_cover_as_often_as_they_say() -> None:
+    rng = np.random.default_rng(1)
+    for seeds in (3, 5):
+        covered = [t_interval(rng.normal(0.7, 2, seeds).tolist()) for _ in range(4000)]
+        share = np.mean([one.low <= 0.7 <= one.high for one in covered])
+        assert abs(share - 0.95) < 3 * math.sqrt(0.95 * 0.05 / 4000)
+
+
+def test_intervals_agree_with_their_p_values() -> None:
+    rng = np.random.default_rng(2)
+    for _ in range(300):
+        one = t_interval(rng.normal(1, 1, 3).tolist())
+        assert (one.p < 0.05) == (one.above or one.below)
+
+
+def test_the_bootstrap_is_that_of_a_mean_and_always_the_same() -> None:
+    values = np.random.default_rng(3).normal(0, 1, 40)
+    weights = resampled(40)
+    assert (weights.sum(axis=1) == 40).all() and np.array_equal(weights, resampled(40))
+    low, high = percentiles(weights @ values / 40)
+    error = values.std() / math.sqrt(40)
+    assert (high - low) / 2 == pytest.approx(1.96 * error, rel=0.08)
+    assert low < values.mean() < high
+
+
+def test_holm_is_holms() -> None:
+    assert holm({"a": 0.01, "b": 0.04, "c": 0.03, "d": 0.005}) == pytest.approx(
+        {"a": 0.03, "b": 0.06, "c": 0.06, "d": 0.02}
+    )
+    assert holm({"a": 0.02, "b": math.nan}) == {"a": 0.04, "b": 1.0}
+
+
+# What is found, and what is not.
+
+
+def test_planted_effects_are_found(planted: Findings) -> None:
+    found = by_name(planted)
+    assert {name: answer.verdict for name, answer in found.items()} == dict.fromkeys(found, "yes")
+    expected = {"P1": [-5.0], "P2": [100 * (0.95 / 0.99 - 1)], "P3": [100 * 0.02 / 1.02, 100 * 0.01 / 1.01]}
+    for name, values in expected.items():
+        for part, value in zip(found[name].parts, values, strict=True):
+            assert part.interval.mean == pytest.approx(value, abs=0.3)
+    assert all(answer.adjusted >= answer.p and not answer.further_seeds for answer in found.values())
+
+
+def test_the_forms_that_win_are_named(planted: Findings) -> None:
+    labels = [part.label for part in by_name(planted)["P5"].parts]
+    assert "H: SUA-A t=1/4 (split, unit) against" in labels[0] and "N: SUA-A t=1/2 (split, unit)" in labels[1]
+    trade = [part.label for part in by_name(planted)["P4"].parts]
+    assert trade[-2:] == ["H: t=1/4 against t=1/2, dJ/R", "N: t=1/2 against t=1/4, dJ/R"]
+
+
+def test_of_nothing_nothing_is_made(null: Findings) -> None:
+    assert [answer.verdict for answer in null.answers].count("yes") == 0
+    assert by_name(null)["P2"].verdict == by_name(null)["P3"].verdict == "undecided"
+    assert "no difference to noise is shown" in " ".join(null.sentences)
+
+
+@pytest.mark.parametrize(
+    ("hard", "noise", "verdict"),
+    [(1.0, 0.1, "no"), (-4.0, 0.1, "no"), (5.0, 3.0, "undecided"), (2.0, 3.0, "undecided")],
+)
+def test_a_gain_below_three_per_cent_is_a_no_where_the_interval_says_so(
+    hard: float, noise: float, verdict: str, tmp_path: Path
+) -> None:
+    rows = [row for row in simulated({("T1", "hard"): hard}, spread=noise, noise_seed=5) if row.row == "T1"]
+    found = answers(study_of(rows), read_risks(tmp_path / "none.csv"))[0]
+    assert found.verdict == verdict, found
+
+
+def test_a_yes_that_does_not_survive_the_correction_is_undecided(tmp_path: Path) -> None:
+    """One question alone counts as one of five."""
+    rows = [row for row in simulated({("T1", "hard"): 5.0}, spread=0.7, noise_seed=5) if row.row == "T1"]
+    first = answers(study_of(rows), read_risks(tmp_path / "none.csv"))[0]
+    assert first.parts[0].interval.below and 0.01 < first.p < 0.05
+    assert first.verdict == "undecided" and "Holm" in first.reason
+
+
+def test_seeds_4_and_5_are_called_for_by_the_rule(tmp_path: Path) -> None:
+    rows = [row for row in simulated({("T1", "hard"): 2.5}, spread=1.5, noise_seed=2) if row.row == "T1"]
+    risks = read_risks(tmp_path / "none.csv")
+    second = answers(study_of(rows), risks)[1]
+    assert second.verdict == "undecided" and abs(second.parts[0].interval.mean) > 0.5 and second.further_seeds
+    more = simulated({("T1", "hard"): 2.5}, seeds=(1, 2, 3, 4, 5), spread=1.5, noise_seed=2)
+    found = Findings(study_of([row for row in more if row.row == "T1"]), risks, {})
+    assert by_name(found)["P2"].parts[0].interval.seeds == 5 and not by_name(found)["P2"].further_seeds
+    assert any("Seeds 4, 5 were added to rows T1" in sentence for sentence in found.sentences)
+
+
+def test_warm_starts_claim_more_only_where_the_signs_agree(planted: Findings) -> None:
+    rows = [row for row in simulated({("C", "H mixed"): 3.0, ("S", "H mixed"): -3.0}) if row.row in "SC"]
+    turned = Findings(study_of(rows), planted.risks, {})
+    assert "no" in turned.agrees and any("another sign" in sentence for sentence in turned.sentences)
+    assert planted.agrees[planted_place(planted, "straight-through")] == "yes"
+
+
+def planted_place(found: Findings, label: str) -> int:
+    return [one.label for one in found.contrasts["C"]].index(label)
+
+
+# Every figure against another way to compute it.
+
+
+def test_gains_are_those_of_the_definition(folder: Path, planted: Findings) -> None:
+    frame = pd.read_csv(folder / "runs.csv")
+    frame = frame[(frame["row"] == "S") & (frame["network"] == "N") & (frame["mode"] == "coded")]
+    frame["R"] = frame["bits"] / (frame["width"] * frame["height"])
+    frame["J"] = frame["R"] + frame["lambda"] * 255**2 * frame["mse"]
+    means = frame.groupby(["cell", "seed", "level"])[["R", "J"]].mean()
+    control, test = means.loc["N noise"], means.loc["N sua-a 0.5"]
+    expected = (100 * (control["J"] - test["J"]) / control["R"]).groupby("seed").mean()
+    found = contrast(cell(planted.study, "S", "N sua-a 0.5"), cell(planted.study, "S", "N noise"))
+    assert found is not None and found.by_seed == pytest.approx(expected.to_dict(), rel=1e-9)
+    low, high = found.gain.low, found.gain.high
+    assert (low, high) == pytest.approx(expected.mean() + np.array([-1, 1]) * 4.302653 / 3**0.5 * expected.std())
+
+
+def test_bd_rates_are_those_of_curves_that_are_known(planted: Findings) -> None:
+    """The same quality at 5 % less rate, and at every level."""
+    found = contrast(cell(planted.study, "T1", "hard"), cell(planted.study, "T1", "soft-continued"))
+    assert found is not None and len(found.levels) == 3 and found.bd.seeds == 3
+    for seed in SEEDS:
+        test, control = (found.curve(one, seed) for one in (found.test, found.control))
+        ratio = np.array(test.bpp) / np.array(control.bpp)
+        assert test.score == pytest.approx(control.score)
+        assert found.bd_by_seed[seed] == pytest.approx(100 * (np.exp(np.log(ratio).mean()) - 1), abs=0.02)
+
+
+def test_controls_are_those_of_the_run_table(planted: Findings) -> None:
+    said = {
+        (row, one.test.key.cell): (one.control.key.row, one.control.key.cell)
+        for row, found in planted.contrasts.items()
+        for one in found
+        if one.test.key.image_set == KODAK and not one.test.key.skips and one.test.about.stage != "hard"
+    }
+    assert said["S", "H gumbel 0.1"] == ("S", "H noise") and ("S", "H noise") not in said
+    assert said["C", "H mixed"] == ("S", "H noise")
+    assert said["D", "H mixed 0.04"] == ("S", "H mixed") and said["D", "H gumbel"] == ("S", "H gumbel 0.1")
+    assert said["D", "J on"] == ("S", "J mixed") and said["D", "J psg-3"] == ("S", "J mixed")
+    assert said["X", "none"] == ("S", "N mixed")
+    assert said["T1", "decoder-only"] == ("T1", "soft-continued")
+    assert control_of(cell(planted.study, "S2", "N mixed"), planted.study.cells).key.cell == "N noise"
+
+
+def test_bits_that_were_not_all_coded_are_the_networks_own(planted: Findings) -> None:
+    """J codes bytes of some images: its contrasts take the bits of all, and say so."""
+    joint, other = cell(planted.study, "S", "J mixed"), cell(planted.study, "S", "H mixed")
+    assert not joint.is_coded and other.is_coded
+    table = next(table for table in planted.tables if table.name == "row-s")
+    modes = table.frame.groupby("network")["mode"].unique()
+    assert list(modes["J"]) == ["stated"] and list(modes["H"]) == ["coded"]
+
+
+def test_named_files_have_their_columns_and_means(folder: Path) -> None:
+    frame = pd.read_csv(folder / "soft_then_hard.csv")
+    assert list(frame.columns) == ["set", "stage", "lambda", "bpp", "msssim_competition", "msssim_paper"]
+    assert set(frame["set"]) == {KODAK, CLIC} and len(frame) == 2 * 4 * 3
+    assert set(frame["stage"]) == {"soft", "soft-continued", "decoder-only", "hard"}
+    runs = pd.read_csv(folder / "runs.csv")
+    hard = runs.query("row == 'T1' and stage == 'hard' and mode == 'coded' and level == 0 and not skip_uncoded")
+    hard = hard[hard["image_set"] == KODAK]
+    shown = frame[(frame["set"] == KODAK) & (frame["stage"] == "hard")].iloc[0]
+    assert shown["bpp"] == pytest.approx((hard["bits"] / (hard["width"] * hard["height"])).mean(), rel=1e-8)
+    surrogates = pd.read_csv(folder / "surrogates.csv")
+    names = "network,surrogate,temperature,seed,rate_bpp,distortion,loss_hard,loss_training,gain_percent,low,high"
+    assert ",".join(surrogates.columns) == names
+    noise = surrogates[surrogates["surrogate"] == "noise"]
+    assert noise["gain_percent"].isna().all() and len(surrogates) == 3 * (6 + 9 + 5 + 7)
+    assert (noise["loss_training"] > noise["loss_hard"]).all()
+
+
+def test_table_1_of_the_paper_stands_beside_ours_in_columns_of_its_own(folder: Path) -> None:
+    stages = json.loads((folder / "study.json").read_text())["tables"]["stages"]
+    hard = [
+        row for row in stages if row["stage"] == "c" and row["image_set"] == KODAK and row["objective"] == "ms-ssim"
+    ]
+    hard = [row for row in hard if row["skips"] == "small elements coded"]
+    assert [row["paper_bpp"] for row in hard] == [0.0920, 0.1726, 0.3117]
+    assert [round(row["paper_percent"], 2) for row in hard] == [-3.87, -2.92, -2.04]
+    assert all(row["paper_bpp"] is None for row in stages if row["objective"] == "mse" or row["stage"] == "b")
+
+
+def test_parts_of_soft_then_hard_add_up(planted: Findings) -> None:
+    frame = next(table for table in planted.tables if table.name == "parts").frame
+    mean = frame[(frame["objective"] == "ms-ssim") & (frame["image_set"] == KODAK) & frame["lambda_"].isna()]
+    gains = mean.set_index("part")["gain"]
+    parts = gains[["further steps", "decoder side alone", "hardness", "small elements left out"]]
+    assert gains["all together"] == pytest.approx(parts.sum(), abs=0.3)
+    assert gains["hardness"] == pytest.approx(4.0, abs=0.3) and gains["small elements left out"] == pytest.approx(
+        1, abs=0.3
+    )
+
+
+# Partial studies.
+
+
+PARTIAL: Mapping[str, Callable[[RunRow], bool]] = {
+    "one seed": lambda row: row.seed == 1,
+    "T1 alone": lambda row: row.row == "T1",
+    "no T1": lambda row: row.row not in ("T1", "T1m"),
+    "S alone, one network": lambda row: row.row == "S" and row.network == "H",
+    "no control": lambda row: row.surrogate != "noise",
+    "a seed that is not yet whole": lambda row: row.seed != 3 or row.image < "kodim03",
+    "a level that is not yet there": lambda row: row.level != 1,
+    "nothing coded": lambda row: row.mode != "coded",
+    "no training mode": lambda row: row.mode != "training",
+    "one image": lambda row: row.image == "kodim02",
+}
+
+
+@pytest.mark.parametrize("part", list(PARTIAL))
+def test_a_partial_study_gives_what_it_can_and_says_what_is_missing(
+    part: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [row for row in simulated(EFFECTS) if PARTIAL[part](row)]
+    write_runs(tmp_path / "runs.csv", rows)
+    assert write_tables(tmp_path) == 0 and write_tables(tmp_path, check=True) == 0
+    shown = capsys.readouterr().out
+    assert "The five primary questions" in shown and "Not there yet" in shown
+    missing = (tmp_path / "tables/missing.csv").read_text()
+    assert "gradients.csv" in missing
+    if part == "one seed":
+        assert "1 of 3 seeds" in missing and "fewer than two seeds" in shown
+    if part == "a seed that is not yet whole":
+        assert "seed 3 is not coded to its end" in missing
+        found = contrast(*(cell(study_of(rows), "S", name) for name in ("H mixed", "H noise")))
+        assert found is not None and found.seeds == (1, 2) and len(found.images) == 6
+
+
+def test_what_is_no_study_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ClicError, match="cannot be read"):
+        write_tables(tmp_path)
+    write_runs(tmp_path / "runs.csv", [])
+    with pytest.raises(ClicError, match="nothing to compare yet"):
+        write_tables(tmp_path)
+    row = simulated()[0]
+    write_runs(tmp_path / "runs.csv", [row, row])
+    with pytest.raises(ClicError, match=f"two measurements of {row.row} {row.cell}"):
+        write_tables(tmp_path)
+    write_runs(tmp_path / "runs.csv", [replace(row, stage="trunk")])
+    with pytest.raises(ClicError, match="trunks alone"):
+        write_tables(tmp_path)
+    write_runs(tmp_path / "runs.csv", simulated(seeds=(1,)))
+    (tmp_path / "gradients.csv").write_text("network,seed\nF,1\n")
+    with pytest.raises(ClicError, match="without column surrogate"):
+        write_tables(tmp_path)
+
+
+# Checking.
+
+
+def test_a_changed_digit_anywhere_is_found(folder: Path, planted: Findings, tmp_path: Path) -> None:
+    """In each of the files that are printed, one digit by chance; and each file is looked at once unchanged."""
+    copy = Path(shutil.copytree(folder, tmp_path / "copy"))
+    files = printed(planted)
+    assert differences(copy, files) == [] and len(files) > 40
+    rng = random.Random(1)
+    for name, content in files.items():
+        digits = [place for place, byte in enumerate(content) if chr(byte).isdigit()]
+        assert digits, name
+        place = rng.choice(digits)
+        other = b"%d" % ((int(chr(content[place])) + rng.randint(1, 9)) % 10)
+        (copy / name).write_bytes(content[:place] + other + content[place + 1 :])
+        said = differences(copy, files)
+        assert len(said) == 1 and said[0].startswith(f"{name}: line "), said
+        (copy / name).write_bytes(content)
+    assert differences(copy, files) == []
+
+
+def test_check_writes_nothing_and_finds_changed_measurements(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = Path(shutil.copytree(folder, tmp_path / "copy"))
+    assert write_tables(copy, check=True) == 0
+    assert "follow from runs.csv, to the last digit" in capsys.readouterr().err
+    text = (copy / "runs.csv").read_text()
+    last = text.splitlines()[-1]
+    steps = last.replace(",2500,", ",2501,")
+    assert steps != last
+    (copy / "runs.csv").write_text(text.replace(last, steps))
+    (copy / "tables/old.csv").write_text("left from another run")
+    (copy / "figures/2-gradient-in-a-bin.svg").unlink()
+    before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+    assert write_tables(copy, check=True) == 1
+    said = capsys.readouterr().err
+    assert "study.json: line" in said and "tables/old.csv: not of this study" in said
+    assert "2-gradient-in-a-bin.svg: missing" in said and "writes the files anew" in said
+    assert {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()} == before
+
+
+# What is printed.
+
+
+def test_no_reconstruction_is_named_without_its_letter(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file() and path.name != "runs.csv":
+            text = path.read_text(encoding="utf-8")
+            assert not re.search(r"\bSUA\b(?!-[ABC])|\bsua\b(?!-[abc])|\bPSG\b(?!-[123])", text), path
+            if path.suffix == ".md" and re.search(r"\b(SUA|PSG)-", text) and path.stem not in ("identical", "primary"):
+                assert "our reconstructions" in text, path
+
+
+def test_faces_hold_the_same_rows(folder: Path, planted: Findings) -> None:
+    records = json.loads((folder / "study.json").read_text())["tables"]
+    for table in planted.tables:
+        rows = list(csv.DictReader(io.StringIO((folder / f"tables/{table.name}.csv").read_text())))
+        assert len(rows) == len(table.frame) == len(records[table.name])
+        assert list(rows[0]) == list(records[table.name][0]) or set(rows[0]) == set(records[table.name][0])
+        lines = (folder / f"tables/{table.name}.md").read_text().splitlines()
+        tabular = (folder / f"tables/{table.name}.tex").read_text()
+        shown = [line for line in lines if line.startswith("|")]
+        assert len(shown) == len(table.frame) + 2 * len(table.sections)
+        assert tabular.count(r"\begin{tabular}") == len(table.sections) == tabular.count(r"\bottomrule")
+
+
+def test_figures_are_well_formed_and_hold_their_style(folder: Path) -> None:
+    figures = sorted((folder / "figures").glob("*.svg"))
+    assert [path.stem[:1] for path in figures] == list("1234455")
+    for path in figures:
+        root = ElementTree.parse(path).getroot()
+        text = path.read_text()
+        assert root.tag.endswith("svg") and "prefers-color-scheme: dark" in text and ".c9 {" in text
+        assert "nan" not in text.lower().replace("nano", "") and "inf" not in re.sub(r"[a-z]*inf[a-z]+", "", text)
+
+
+def test_the_page_needs_no_other_file(folder: Path) -> None:
+    page = (folder / "study.html").read_text()
+    assert "http" not in re.sub(r"https?://www\.w3\.org/\S+", "", page) and "src=" not in page
+    for word in ("P1. ", "P5. ", "Expected encoder gradient", "Not run, since identical", "Public figures, not ours"):
+        assert word in page
+
+
+def test_sentences_turn_with_the_numbers() -> None:
+    def said(effect: float) -> str:
+        rows = [row for row in simulated({("S", "H mixed"): effect}) if row.row == "S" and row.network == "H"]
+        found = Findings(study_of(rows), read_risks(Path("none")), {})
+        return next(sentence for sentence in found.sentences if sentence.startswith("H, mixed:"))
+
+    assert re.match(r"H, mixed: saves [12]\.\d\d % of the rate of noise at equal quality \(95 % interval \+", said(2.0))
+    assert re.match(r"H, mixed: costs [12]\.\d\d % more rate than noise at equal quality \(95 % interval -", said(-2.0))
+    assert "no difference to noise is shown" in said(0.0)
+
+
+def test_what_is_called_identical_has_its_test() -> None:
+    tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
+    for *_, name in IDENTICAL:
+        if f"def {name}(" not in tests:
+            assert name == "test_bounds_and_stops_change_nothing_in_f"  # of the networks of CompressAI's layers
+
+
+def test_the_figure_of_one_bin_rests_on_what_is_proved() -> None:
+    """The mean gradient of noise is the difference of the loss from half a step before to half a step after."""
+    found = gradient_curves()
+    curves = dict(found.curves)
+    assert all(len(points) == PLACES for points in curves.values())
+    import torch
+
+    places = torch.linspace(-0.4, 0.4, 9)
+    after, before = places + 0.5, places - 0.5
+    expected = distortion(after) + bits(after) - distortion(before) - bits(before)
+    assert torch.allclose(expected_gradient("noise", places), expected, atol=2e-3)
+    straight = [slope for _, slope in curves["straight-through"]]
+    assert max(straight) - min(straight) < 1e-4
+    assert found.truth[0][1] == found.truth[1][1] != found.truth[2][1]
+
+
+def test_what_is_read_is_what_was_written(folder: Path) -> None:
+    assert read_runs(folder / "runs.csv") == simulated(EFFECTS, mismatch=MISMATCH)
