@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from submission.study.plan import read_study
 from submission.study.runs import RunRow, write_runs
 
 SEEDS = (1, 2, 3)
@@ -15,46 +16,8 @@ KODAK, CLIC = "Kodak", "CLIC 2025 validation, 26 of 32"
 LAMBDAS = {"ms-ssim": (1.2, 3.5, 10.0), "mse": (0.0067, 0.013, 0.025)}
 SPREAD = 0.1  # per cent of rate, from seed to seed, of each cell by itself
 
-Sua = tuple[str, float, str, str]
-SURROGATES: Mapping[str, Sequence[tuple[str, float | None, str, str]]] = {
-    "F": [
-        ("noise", None, "", ""),
-        ("mixed", None, "", ""),
-        ("straight-through", None, "", ""),
-        ("universal", None, "", ""),
-        ("sua-a", 0.5, "split", "unit"),
-        ("sua-b", 0.5, "split", "unit"),
-    ],
-    "H": [
-        ("noise", None, "", ""),
-        ("mixed", None, "", ""),
-        ("straight-through", None, "", ""),
-        ("sua-a", 0.5, "split", "unit"),
-        ("sua-a", 0.25, "split", "unit"),
-        ("sua-b", 0.5, "split", "unit"),
-        ("sua-c", 0.5, "split", "unit"),
-        ("soft-rounding", 8.0, "", ""),
-        ("gumbel", 0.1, "", ""),
-    ],
-    "J": [
-        ("noise", None, "", ""),
-        ("mixed", None, "", ""),
-        ("straight-through", None, "", ""),
-        ("sua-a", 0.5, "split", "unit"),
-        ("soft-rounding", 8.0, "", ""),
-    ],
-    "N": [
-        ("noise", None, "", ""),
-        ("mixed", None, "", ""),
-        ("straight-through", None, "", ""),
-        ("sua-a", 0.5, "split", "unit"),
-        ("sua-a", 0.25, "split", "unit"),
-        ("sua-b", 0.5, "split", "unit"),
-        ("soft-rounding", 8.0, "", ""),
-    ],
-}
 PLAIN = RunRow(
-    study="made up",
+    study="full",
     row="S",
     cell="",
     network="N",
@@ -62,11 +25,11 @@ PLAIN = RunRow(
     temperature=None,
     routing="",
     slope="",
-    zero_centre="true",
+    zero_centre="on",
     stop_gradient="none",
     scale_bound=0.11,
     mean_gradient="through",
-    skip_uncoded="false",
+    skip_uncoded="off",
     stage="branch",
     parent="",
     objective="mse",
@@ -90,45 +53,14 @@ PLAIN = RunRow(
 
 
 def plan() -> Iterator[tuple[RunRow, int]]:
-    """All cells of the run table `full`, each with its number of levels."""
-    stages = ("soft", "soft-continued", "decoder-only", "hard", "hard-true")
-    for row, objective in (("T1", "ms-ssim"), ("T1m", "mse")):
-        for stage in stages[: 4 if row == "T1" else 5]:
-            name = "straight-through" if stage.startswith("hard") else "noise"
-            cell = replace(PLAIN, row=row, cell=stage, stage=stage, objective=objective, surrogate=name)
-            yield cell, 3
-            if stage in ("soft-continued", "hard"):
-                yield replace(cell, skip_uncoded="true"), 3
-    for network, surrogates in SURROGATES.items():
-        for surrogate, temperature, routing, slope in surrogates:
-            cell = replace(
-                PLAIN,
-                network=network,
-                cell=f"{network} {surrogate} {temperature or ''}".strip(),
-                surrogate=surrogate,
-                temperature=temperature,
-                routing=routing,
-                slope=slope,
-                zero_centre="false" if network in "FJ" else "true",
-            )
-            levels = 3 if network == "N" else 1
-            yield cell, levels
-            if network in "HN":
-                yield replace(cell, row="S2", stage="hard", parent=cell.cell, steps=800), levels
-            if network == "H" and (surrogate in ("straight-through", "mixed") or temperature == 0.25):
-                yield replace(cell, row="C", stage="soft", steps=7500), 1
-    for bound in (0.04, 0.08, 0.15, 0.2):
-        mixed = replace(PLAIN, row="D", network="H", surrogate="mixed")
-        yield replace(mixed, cell=f"H mixed {bound}", scale_bound=bound), 1
-    annealed = replace(PLAIN, row="D", network="H", surrogate="soft-rounding", temperature=8.0)
-    yield replace(annealed, cell="H off", zero_centre="false"), 1
-    yield replace(annealed, cell="H psg-1", stop_gradient="psg-1"), 1
-    yield replace(annealed, cell="H gumbel", surrogate="gumbel", temperature=0.1, stop_gradient="psg-1"), 1
-    joint = replace(PLAIN, row="D", network="J", surrogate="mixed", zero_centre="false")
-    yield replace(joint, cell="J on", zero_centre="true"), 1
-    yield replace(joint, cell="J psg-3", stop_gradient="psg-3"), 1
-    for kind in ("none", "checkerboard", "spatial-channel"):
-        yield replace(PLAIN, row="X", network=f"N-{kind}", cell=kind, surrogate="mixed"), 3
+    """All cells of the run table `full`, each with its number of levels; some also without the smallest elements."""
+    study = read_study("full")
+    for cell in study.cells:
+        about = replace(PLAIN, **cell.columns(), stage=cell.training.stage, steps=cell.training.steps)
+        levels = 1 if study.networks[cell.network].layers else 3
+        yield about, levels
+        if cell.row in ("T1", "T1m") and cell.training.stage in ("soft-continued", "hard"):
+            yield replace(about, skip_uncoded="on"), levels
 
 
 def simulated(
@@ -148,12 +80,12 @@ def simulated(
     of_image = {name: rng.uniform(0.5, 2.0) for name in IMAGES}
     rows = []
     for cell, levels in plan():
-        saved = (effects or {}).get((cell.row, cell.cell), 0.0) + (1.0 if cell.skip_uncoded == "true" else 0.0)
+        saved = (effects or {}).get((cell.row, cell.cell), 0.0) + (1.0 if cell.skip_uncoded == "on" else 0.0)
         over = (mismatch or {}).get(cell.surrogate, 1.0)
         for seed in seeds:
             factor = 1 - (saved + shared[seed] + rng.normal(0, spread)) / 100
             for level in range(levels):
-                for image_set in (KODAK, CLIC) if cell.row == "T1" and cell.skip_uncoded == "false" else (KODAK,):
+                for image_set in (KODAK, CLIC) if cell.row == "T1" and cell.skip_uncoded == "off" else (KODAK,):
                     for image, size in of_image.items():
                         about = replace(
                             cell,
@@ -185,7 +117,10 @@ def write_gradients(path: Path, risks: Mapping[str, float] | None = None, seeds:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(names.split(","))
         for network in "FHN":
-            for surrogate, temperature, routing, slope in SURROGATES[network]:
+            for about in (
+                row for row, _ in plan() if row.row == "S" and row.network == network and row.stage == "branch"
+            ):
+                surrogate, temperature, routing, slope = about.surrogate, about.temperature, about.routing, about.slope
                 t = {"noise": 1.0, "universal": 1.0}.get(surrogate, temperature or 0.0)
                 bias = (risks or {}).get(surrogate, 1.0 - 0.5 * min(t, 1.0))
                 for seed in seeds:
