@@ -4,7 +4,7 @@ import math
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-HELP = "train the models of the codec"
+HELP = "train the models of the codec; by several processes under torchrun"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -28,7 +28,10 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Train, or go on, and print where the last stage's checkpoint is."""
+    """Train, or go on, and print where the last stage's checkpoint is.
+
+    Under torchrun (`torchrun --nproc-per-node 2 -m harness train ...`) the processes share each batch.
+    """
     from harness.images import require_folder
 
     require_folder(options.data, "a folder of training crops")  # before torch takes its seconds
@@ -36,6 +39,7 @@ def run(options: Namespace) -> int:
 
     from decoder.context import CONTEXTS
     from harness.errors import ClicError
+    from submission.training.parallel import is_first_process
     from submission.training.recipe import read_recipe
     from submission.training.train import Run, train
 
@@ -49,5 +53,7 @@ def run(options: Namespace) -> int:
         if options.steps < 1:
             raise ClicError(f"--steps {options.steps}: give a whole number above 0")
         stages = [replace(stage, steps=options.steps, constant_steps=0) for stage in stages]
-    print(train(Run(recipe, options.data, options.out, options.start, options.minutes), stages))
+    checkpoint = train(Run(recipe, options.data, options.out, options.start, options.minutes), stages)
+    if is_first_process():
+        print(checkpoint)
     return 0

@@ -54,9 +54,30 @@ class Quantizer(ABC):
         """What `__call__` returns, for float32."""
 
 
+class PartOfBatch(torch.Generator):
+    """A generator for one of several processes that share each batch: it draws for all, and gives its own part."""
+
+    rank: int
+    ranks: int
+
+    def __new__(cls, rank: int, ranks: int) -> "PartOfBatch":
+        generator = super().__new__(cls)
+        generator.rank, generator.ranks = rank, ranks
+        return generator
+
+    def __init__(self, rank: int, ranks: int) -> None:
+        """All is done in `__new__`, which is where torch makes generators."""
+
+
 def uniform_like(value: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Numbers drawn evenly from 0 to 1, in the shape and the memory layout of `value`."""
-    return torch.empty_like(value).uniform_(generator=generator)
+    """Numbers drawn evenly from 0 to 1, in the shape and the memory layout of `value`, (N, ...).
+
+    A `PartOfBatch` gives those that one process with the whole batch would have drawn for these images.
+    """
+    if not isinstance(generator, PartOfBatch):
+        return torch.empty_like(value).uniform_(generator=generator)
+    whole = torch.empty_like(torch.cat([value.detach()] * generator.ranks)).uniform_(generator=generator)
+    return whole.chunk(generator.ranks)[generator.rank]
 
 
 def with_slope_one(replacement: Tensor, value: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from torch import Tensor
 from harness.errors import ClicError
 from harness.progress import bar, log
 from submission.training.data import load_crops
+from submission.training.parallel import Part, part_of_torchrun
 from submission.training.recipe import Recipe, Stage
 from submission.training.start import load_average, load_start
 from submission.training.trainer import Trainer
@@ -55,22 +56,34 @@ class Crops:
 def train(run: Run, stages: Sequence[Stage] | None = None) -> Path:
     """Run, or resume, the stages (all of the recipe's by default); returns the last one's checkpoint.
 
+    Under torchrun each process takes its part of every batch, and the first one alone writes and says something.
     Raises ClicError where crops, recipe, start or folder do not fit together.
     """
     torch.set_num_threads(run.recipe.threads)
     crops, deadline = _crops(run), time.monotonic() + 60 * run.minutes
     run.out.mkdir(parents=True, exist_ok=True)
-    for stage in stages or run.recipe.stages:
-        checkpoint = run.out / f"{stage.name}.safetensors"
-        trainer = _trainer(run, stage, checkpoint)
-        if trainer.step < stage.steps:
-            with bar(f"stage {stage.name}") as show:
-                for step in train_stage(trainer, crops, checkpoint, deadline):
-                    show(step, stage.steps)
-        if trainer.step < stage.steps:
-            log(f"stage {stage.name}: stopped at step {trainer.step} of {stage.steps}; the same command goes on")
-            break
+    with part_of_torchrun() as part:
+        for stage in stages or run.recipe.stages:
+            checkpoint = run.out / f"{stage.name}.safetensors"
+            trainer = _trainer(run, stage, checkpoint, part)
+            if trainer.step < stage.steps:
+                with bar(f"stage {stage.name}") if part.is_first else nullcontext(_silent) as show:
+                    for step in train_stage(trainer, crops, checkpoint, deadline):
+                        show(step, stage.steps)
+            if trainer.step < stage.steps:
+                where = f"step {trainer.step} of {stage.steps}"
+                _say(part, f"stage {stage.name}: stopped at {where}; the same command goes on")
+                break
     return checkpoint
+
+
+def _silent(done: int, total: int) -> None:
+    """Shows no progress, of processes beside the first."""
+
+
+def _say(part: Part, message: str) -> None:
+    if part.is_first:
+        log(message)
 
 
 def _crops(run: Run) -> Crops:
@@ -97,21 +110,21 @@ def split_crops(crops: np.ndarray, recipe: Recipe, data: Path) -> Crops:
     return Crops(training, torch.from_numpy(window.copy()).permute(0, 3, 1, 2).float() / 255)
 
 
-def _trainer(run: Run, stage: Stage, checkpoint: Path) -> Trainer:
+def _trainer(run: Run, stage: Stage, checkpoint: Path, part: Part) -> Trainer:
     """Resumed, or begun from the stage before it in the same folder, or from where the run starts.
 
     Raises ClicError where a stage that freezes a part has nothing to begin from.
     """
-    trainer = Trainer(run.recipe, stage)
+    trainer = Trainer(run.recipe, stage, part=part)
     place = [other.name for other in run.recipe.stages].index(stage.name)
     before = run.out / f"{run.recipe.stages[place - 1].name}.safetensors" if place else None
     if checkpoint.exists():
         trainer.resume(checkpoint)
     elif before is not None and before.exists():
-        log(f"stage {stage.name}: begins from {before}")
+        _say(part, f"stage {stage.name}: begins from {before}")
         trainer.start_from(load_average(before))
     elif run.start:
-        log(f"stage {stage.name}: begins from {run.start}")
+        _say(part, f"stage {stage.name}: begins from {run.start}")
         trainer.start_from(load_start(run.start))
     elif stage.frozen:
         raise ClicError(f"stage {stage.name!r} does not train {', '.join(stage.frozen)}; give --start to begin from")
@@ -121,12 +134,23 @@ def _trainer(run: Run, stage: Stage, checkpoint: Path) -> Trainer:
 def train_stage(trainer: Trainer, crops: Crops, checkpoint: Path, deadline: float = math.inf) -> Iterator[int]:
     """Train to the end of the trainer's stage, or until `deadline` of the monotonic clock; yields the steps taken.
 
-    Checkpoints are saved on the way and in the end; beside them log.jsonl is written.
+    Checkpoints are saved on the way and in the end; beside them log.jsonl is written, both by the first process alone.
     """
+    part = trainer.part
+    if part.is_first:
+        yield from _written(trainer, crops, checkpoint, deadline)
+    else:
+        while trainer.step < trainer.stage.steps and part.first_says(False):
+            trainer.next_step(crops.training)
+            yield trainer.step
+    part.wait()
+
+
+def _written(trainer: Trainer, crops: Crops, checkpoint: Path, deadline: float) -> Iterator[int]:
     stage, saved = trainer.stage, time.monotonic()
     recent: list[dict[str, float]] = []
     with _log(trainer, checkpoint.parent / "log.jsonl") as write:
-        while trainer.step < stage.steps and time.monotonic() < deadline:
+        while trainer.step < stage.steps and trainer.part.first_says(time.monotonic() < deadline):
             recent.append(trainer.next_step(crops.training))
             if trainer.step % LOG_STEPS == 0:
                 write({key: round(sum(row[key] for row in recent) / len(recent), 5) for key in recent[0]})

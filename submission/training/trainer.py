@@ -15,6 +15,7 @@ from submission.quantization.settings import CODED
 from submission.training.checkpoint import load_tensors, save_tensors
 from submission.training.data import draw_batch
 from submission.training.loss import LEAST_SIDE, msssim
+from submission.training.parallel import ALONE, Part
 from submission.training.recipe import Recipe, Stage
 from submission.training.start import start_from_dct
 
@@ -43,13 +44,14 @@ def draw_levels(recipe: Recipe, stage: Stage, rng: np.random.Generator) -> Tenso
 class Trainer:
     """Networks, their moving average, optimiser and step count; everything that a checkpoint holds.
 
-    `networks` are trained instead of the recipe's, whose architecture then tells the number of levels alone.
-    `seconds` are the processor's for all steps so far. Raises ClicError where a name that the stage freezes is no
-    parameter's.
+    `networks` are trained instead of the recipe's, whose architecture then tells the number of levels alone. `part` is
+    this process's of every batch. `seconds` are the processor's for all steps so far. Raises ClicError where a name
+    that the stage freezes is no parameter's, or a batch has no equal parts.
     """
 
-    def __init__(self, recipe: Recipe, stage: Stage, networks: Networks | None = None) -> None:
-        self.recipe, self.stage, self.step = recipe, stage, 0
+    def __init__(self, recipe: Recipe, stage: Stage, networks: Networks | None = None, part: Part = ALONE) -> None:
+        self.recipe, self.stage, self.part, self.step = recipe, stage, part, 0
+        part.check(recipe.batch)
         self.from_scratch, self.seconds = True, 0.0
         torch.manual_seed(recipe.seed)
         self.networks = networks or start_from_dct(CodecNetworks(recipe.architecture, recipe.scaled))
@@ -135,10 +137,10 @@ class Trainer:
         """
         recipe, began = self.recipe, time.process_time()
         rng = np.random.default_rng([recipe.seed, self.step])
-        generator = torch.Generator().manual_seed(recipe.seed * NOISE_SEEDS + self.step)
-        windows = draw_batch(crops, recipe.batch, recipe.crop, rng, recipe.grey_share)
+        generator = self.part.generator(recipe.seed * NOISE_SEEDS + self.step)
+        windows = self.part.of(draw_batch(crops, recipe.batch, recipe.crop, rng, recipe.grey_share))
         image = windows.contiguous(memory_format=torch.channels_last)
-        figures = self.train_step(image, draw_levels(recipe, self.stage, rng), generator)
+        figures = self.train_step(image, self.part.of(draw_levels(recipe, self.stage, rng)), generator)
         self.seconds += time.process_time() - began
         return figures
 
@@ -151,19 +153,21 @@ class Trainer:
         with torch.autocast(image.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
             output = self.networks(image, level, stage.quantization, generator, self.step / stage.steps)
         bpp = (output.latent_bits + output.hyper_bits) / pixels
-        distortion, figures = stage.loss(output.image, image, self.step if self.from_scratch else math.inf)
+        distortion, measured = stage.loss(output.image, image, self.step if self.from_scratch else math.inf)
         weight = recipe.lambdas()[level]
         # Levels differ in the size of their loss about as the square root of lambda: even them out.
         loss = ((bpp + weight * distortion) / weight.sqrt()).mean()
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        self.part.average(p.grad for p in self.trained.values() if p.grad is not None)
         norm = torch.nn.utils.clip_grad_norm_(self.trained.values(), recipe.clip_norm)
         if norm.isfinite():
             self.optimiser.step()
             self._follow()
         self.step += 1
-        means = {name: float(values.detach().mean()) for name, values in figures.items()}
-        return {"loss": float(loss.detach()), "bpp": float(bpp.detach().mean()), **means, "norm": float(norm)}
+        means = {name: float(values.detach().mean()) for name, values in measured.items()}
+        figures = {"loss": float(loss.detach()), "bpp": float(bpp.detach().mean()), **means}
+        return {**self.part.average_figures(figures), "norm": float(norm)}
 
     @torch.no_grad()
     def _follow(self) -> None:
