@@ -12,8 +12,8 @@ from submission.study.risks import Risks
 
 
 def missing_rows(study: Study, risks: Risks) -> pd.DataFrame:
-    """A row for each thing that is not there yet: a row, a stage, a cell's seeds or images, gradients."""
-    return pd.DataFrame(list(_missing(study, risks)), columns=["row", "what"])
+    """A row for each thing that is not there yet: a row, a cell, its seeds or images, gradients; or one: nothing."""
+    return pd.DataFrame(list(_missing(study, risks)) or [("all", "nothing")], columns=["row", "what"])
 
 
 def _missing(study: Study, risks: Risks) -> Iterator[tuple[str, str]]:
