@@ -36,12 +36,11 @@ def run(options: Namespace) -> int:
     """Do what is missing, and the tables; print where they are."""
     from harness.errors import ClicError
     from harness.images import require_folder
+    from submission.study.tables import write_tables
 
     if options.study == TABLES:
         if options.folder is None:
             raise ClicError("tables: give the folder of a study, as in 'clic ablate tables DIR'")
-        from submission.study.tables import write_tables
-
         return write_tables(options.folder, options.check)
     missing = [f"--{name}" for name in ("data", "images", "out") if getattr(options, name) is None]
     if missing or options.folder or options.check:
@@ -57,7 +56,7 @@ def run(options: Namespace) -> int:
         options.data, tuple(options.images), options.out, options.jobs, tuple(options.rows), tuple(options.seeds)
     )
     print(run_study(read_study(options.study), request))
-    return 0
+    return write_tables(options.out, check=False)
 
 
 def _seeds(text: str) -> list[int]:

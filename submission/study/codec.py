@@ -9,6 +9,7 @@ Our networks decide symbols in exact integers. The others do in floating point, 
 decoded on the kind of machine that made them.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -232,7 +233,7 @@ class StudyCodec(Codec):
         path = Path(checkpoint)
         self.networks, about = load_networks(path)
         self.bound = float(about.get("scale_bound", SCALE_MIN))
-        self.digest, self.skip = sha256(path.read_bytes()), skip
+        self.skip = skip
 
     @cached_property
     def coder(self) -> _Ours | _Layered:
@@ -242,9 +243,22 @@ class StudyCodec(Codec):
         assert isinstance(self.networks, CodecNetworks)
         return _Ours(self.networks, self.skip == "on")
 
+    @cached_property
+    def digest(self) -> str:
+        """A hash of the weights themselves: what else a file says of its training, such as seconds, decides nothing."""
+        state = {name: value.numpy().tobytes() for name, value in self.networks.named_parameters()}
+        described = json.dumps([self.networks.describe(), sorted(state)], sort_keys=True).encode()
+        return sha256(described + b"".join(state[name] for name in sorted(state)))
+
     def config(self) -> Mapping[str, Any]:
         """The weights' hash, wherever they lie, and what decides symbols."""
-        return {"weights": self.digest, "skip": self.skip, "coding": CODING, "torch": torch.__version__}
+        return {
+            "weights": self.digest,
+            "scale_bound": self.bound,
+            "skip": self.skip,
+            "coding": CODING,
+            "torch": torch.__version__,
+        }
 
     def points(self) -> Sequence[str]:
         """The levels, from the lowest rate."""
