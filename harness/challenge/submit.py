@@ -35,6 +35,7 @@ from harness.challenge.pack import Packed, RateUnreachable, pack, set_pixels
 from harness.challenge.profiles import Profile, Target
 from harness.challenge.sandbox import require_linux
 from harness.challenge.sandbox.environment import versions_here
+from harness.challenge.sbom import FILE_NAME, bill_of_materials
 from harness.challenge.verify import DECODER, VerifyOptions, verify
 from harness.codecs.protocol import Adaptive, Submittable, codec_sha256
 from harness.codecs.registry import open_members
@@ -163,6 +164,7 @@ class _Run:
             packed = replace(packed, decoder=self.request.expected.sent(packed.decoder))
         selection, folder = packed.selection, self.store.folder / str(rate)
         packed.write(folder)
+        write_atomic(folder / FILE_NAME, bill_of_materials(packed.decoder, self.request.profile.packages))
         log(
             f"{rate}: packed {selection.bytes} of {selection.budget} bytes, {selection.objective} "
             f"{selection.score:.5f} (at most {selection.bound:.5f} is possible)"
