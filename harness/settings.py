@@ -64,6 +64,15 @@ def read_settings(kind: type[T], path: Path, find: Find, **given: Any) -> T:
     return kind(**{key: _checked(path, key, value, kinds[key]) for key, value in table.items()}, **given)
 
 
+def find_file(name: str, beside: Path, known: Path) -> Path | None:
+    """The file NAME.toml of the folder `known`, or the one at a path ending in .toml, relative to `beside`."""
+    path = beside / name if name.endswith(".toml") else known / f"{name}.toml"
+    try:
+        return path if path.is_file() else None
+    except (OSError, ValueError):  # a name that no file system takes
+        return None
+
+
 def wrong(path: Path, key: str, value: Any, allowed: str) -> ClicError:
     """The error for a key whose value is none of those allowed."""
     return ClicError(f"{path}: key {key!r} is {value!r}; it must be {allowed}")

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from harness.errors import ClicError
 from harness.rates import Rate
-from harness.settings import Bounds, Positive, read_settings, wrong
+from harness.settings import Bounds, Positive, find_file, read_settings, wrong
 
 RULES = Path(__file__).parent / "rules"
 
@@ -158,8 +158,8 @@ def load_profile(name_or_path: str | Path, track: str | None = None) -> Profile:
 
 def _locate(name: str, beside: Path) -> Path:
     """The file of a known name, or of a path relative to `beside`."""
-    path = beside / name if name.endswith(".toml") else RULES / f"{name}.toml"
-    if not path.is_file() or (not name.endswith(".toml") and name not in profile_names()):
+    path = find_file(name, beside, RULES)
+    if path is None or (not name.endswith(".toml") and name not in profile_names()):
         raise ClicError(
             f"profile {name!r}: not found; give one of {', '.join(profile_names())}, or the path of a .toml file"
         )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.errors import ClicError
-from harness.settings import read_table
+from harness.settings import find_file, read_table
 from submission.quantization.centring import Centring, StopGradient
 from submission.quantization.quantizer import Quantizer
 from submission.quantization.registry import open_quantizer
@@ -117,8 +117,8 @@ def read_study(name: str) -> Study:
 
 
 def _find(name: str, beside: Path) -> Path:
-    path = beside / name if name.endswith(".toml") else STUDIES / f"{name}.toml"
-    if not path.is_file():
+    path = find_file(name, beside, STUDIES)
+    if path is None:
         raise ClicError(f"study {name!r}: not found; give one of {', '.join(study_names())}, or a .toml file's path")
     return path
 

@@ -18,7 +18,7 @@ from decoder.architecture import Architecture
 from decoder.attention import ATTENTIONS
 from decoder.context import CONTEXTS
 from harness.errors import ClicError
-from harness.settings import read_table
+from harness.settings import find_file, read_table
 from submission.quantization.centring import Centring
 from submission.quantization.quantizer import Quantizer
 from submission.quantization.registry import open_quantizer
@@ -130,8 +130,8 @@ def read_recipe(name: str) -> Recipe:
 
 
 def _find(name: str, beside: Path) -> Path:
-    path = beside / name if name.endswith(".toml") else PRESETS / f"{name}.toml"
-    if not path.is_file():
+    path = find_file(name, beside, PRESETS)
+    if path is None:
         raise ClicError(f"recipe {name!r}: not found; give one of {', '.join(preset_names())}, or a .toml file's path")
     return path
 
