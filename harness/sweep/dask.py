@@ -168,7 +168,7 @@ def _connected(address: str) -> Iterator["Client"]:
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is said here, in one line
     if address == LOCAL:
         with (
-            LocalCluster(usable_cores(), threads_per_worker=1, dashboard_address=None) as cluster,
+            LocalCluster(n_workers=usable_cores(), threads_per_worker=1, dashboard_address=":0") as cluster,
             Client(cluster) as client,
         ):
             yield client
