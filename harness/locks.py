@@ -2,7 +2,6 @@
 
 import errno
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -90,10 +89,10 @@ def _kind_of_lock(folder: Path) -> type[BaseFileLock]:
     There the file itself is the lock, with its process written inside: a dead one of this machine is told by its
     number, one of another machine is not.
     """
-    if sys.platform == "win32":
+    try:
+        import fcntl
+    except ImportError:  # as on Windows, whose locks are others
         return FileLock
-    import fcntl  # not everywhere
-
     with TemporaryFile(dir=folder) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

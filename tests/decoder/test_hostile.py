@@ -21,7 +21,7 @@ from submission.codec import LearnedCodec
 from submission.encoder import analyse, encode_latent
 
 SMALL_SIZES = [(1, 1, 0), (40, 70, 8), (64, 64, 32), (130, 90, 20)]
-SMALL_CROPS = (*CROPS[:6], next(crop for crop in CROPS if crop[0] == "gravel.png" and crop[3] == 400))
+SMALL_CROPS = (*CROPS[:6], next(crop for crop in CROPS if crop[0] == "coffee.png" and crop[3] == 400))
 
 
 def small_stream(context: str, number: int, pixels: np.ndarray, gain: int) -> bytes:
