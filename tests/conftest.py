@@ -32,7 +32,12 @@ def start_clic() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     started = []
 
     def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
-        # A shell's background job, as which these tests may run, hands down that Ctrl-C is ignored.
+        # A shell's background job, as which these tests may run, hands down that Ctrl-C is ignored, and nohup the
+        # end of a terminal.
+        def as_in_a_terminal() -> None:
+            for number in (signal.SIGINT, signal.SIGHUP):
+                signal.signal(number, signal.SIG_DFL)
+
         process = subprocess.Popen(
             [sys.executable, "-W", "error", "-m", "harness", *map(str, arguments)],
             env={**os.environ, "PYTHONPATH": str(TESTS), **environment},
@@ -40,7 +45,7 @@ def start_clic() -> Iterator[Callable[..., subprocess.Popen[str]]]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=as_in_a_terminal,
         )
         started.append(process)
         return process

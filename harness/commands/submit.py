@@ -48,7 +48,7 @@ def run(options: Namespace) -> int:
         log(remark)
     if options.dry_run:
         return dry_run(options, parts(codec), len(rates))
-    team = options.team or (expected.team if expected else None)
+    team = expected.team if options.team is None and expected else options.team
     request = Request(codec, profile, rates, options.objective, team, options.time_limit, variant, expected)
     result = submit(options.images, options.out, request, shared.executor(options), options.rehash)
     if (options.out / "leaderboard.csv").exists():

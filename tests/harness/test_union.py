@@ -24,7 +24,7 @@ from harness.challenge.profiles import Target, load_profile
 from harness.cli import main
 from harness.codecs import union_decode
 from harness.codecs.protocol import Submittable, codec_sha256
-from harness.codecs.registry import canonical, open_codec, open_members, open_submittable
+from harness.codecs.registry import canonical, open_codec, open_members, open_submittable, shown_name
 from harness.codecs.union import Union, union
 from harness.errors import ClicError
 from harness.photographs import write_photographs
@@ -43,7 +43,7 @@ class FewPoints(LearnedCodec):
 
     def __init__(self, context: str = "3d", effort: str = "0") -> None:
         super().__init__(context, effort)
-        self.name = f"few{self.name.removeprefix('clic')}"
+        self.name = shown_name("few", {"context": context, "effort": effort}, {"context": "3d", "effort": "0"})
 
     def points(self) -> Sequence[str]:
         return ["0", "24", "40", "56", "72", "96"]
@@ -118,7 +118,7 @@ def test_neither_order_nor_repetition_matters() -> None:
     [
         ("jpeg + heic", "codec 'heic' cannot be submitted: it has no pack, decoder_files"),
         (f"{TOY} + {__name__}:Namesake", "two different codecs are called 'toy'; give one of them another name"),
-        ("jpeg + ", "codec '' is not installed"),
+        ("jpeg + ", "codec '': no name of a codec"),
         ("jpeg + nothing", "codec 'nothing' is not installed"),
     ],
 )
