@@ -56,7 +56,7 @@ def run(options: Namespace) -> int:
                 sweep(one.plan, store, executor, options.rehash, progress)
         pixels = sum(source.pixels for source in images)
         budgets = [math.floor(rate.exact * pixels / 8) for rate in rates]
-        for one in swept:  # each codec for itself: what is compared must not depend on what else is
+        for one in swept if budgets else ():  # each codec for itself: what is compared must not depend on what else is
             sweep_further([one], store, executor, Goal(budgets))
     print(options.out / "candidates.csv")
     return 0

@@ -59,10 +59,9 @@ def sweep_further(swept: Sequence[Swept], store: Store, executor: Executor, goal
         plan.codec.sha256: {image: list(plan.points) for image in plan.images} for plan in plans
     }
     adaptive = [(one.codec, one.plan) for one in swept if isinstance(one.codec, Adaptive)]
+    candidates, is_coded = store.candidates(image_set, digests), False
     for _ in range(ROUNDS if adaptive else 0):
-        candidates = store.candidates(image_set, digests)
-        candidates = candidates[_is_offered(candidates, offered)]
-        chosen = _chosen(candidates, goal)
+        chosen = _chosen(candidates[_is_offered(candidates, offered)], goal)
         rounds = [_next_round(codec, plan, chosen, offered[plan.codec.sha256]) for codec, plan in adaptive]
         if not any(asked.further for asked in rounds):
             break
@@ -70,8 +69,10 @@ def sweep_further(swept: Sequence[Swept], store: Store, executor: Executor, goal
             _code(codec, asked, store, executor)
             for image, points in (asked.further or {}).items():
                 offered[asked.codec.sha256][image] += points
-    export_candidates(store, image_set)
-    return store.candidates(image_set, digests)
+        candidates, is_coded = store.candidates(image_set, digests), True
+    if is_coded:  # the sweep has written the others
+        export_candidates(store, image_set)
+    return candidates
 
 
 def foretold_seconds(codec: Adaptive, images: Sequence[SourceImage], rates: int) -> float:
