@@ -5,13 +5,15 @@ passes gives that latent: at 0.06 bpp ten of them still claim a 1 - MS-SSIM that
 of coding does (`decoder.latent.walk` is the same in integers).
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from decoder.context import REACH
+from decoder.context import REACH, ContextModel
 from submission.networks.entropy import INDEX_UNIT, GroupParameters
 from submission.quantization.scale import coded
 
@@ -44,34 +46,51 @@ def walk(
 
 def _walk_group(group: GroupParameters, first: Tensor, latent: Tensor, steps: Tensor, skip_uncoded: bool) -> Tensor:
     """One group (N, own, h, w), given its first layer's sums without its own positions, (N, F, h, w)."""
-    height, width = latent.shape[2:]
-    padded_width = width + 2 * REACH
     rows_first = first.permute(0, 2, 3, 1)
     wanted, steps = latent.permute(0, 2, 3, 1), steps.permute(0, 2, 3, 1)
-    field = latent.new_zeros(len(latent), (height + 2 * REACH) * padded_width, group.own)
-    taps = group.model.taps
-    offsets = torch.tensor([row * padded_width + column for row, column in taps], dtype=torch.long)
-    past = group.past
-    matrix = torch.empty(0)
-    if past is not None:
-        kernel = torch.stack([past.weight[:, :, REACH + row, REACH + column] for row, column in taps])
-        matrix = kernel.permute(0, 2, 1).reshape(len(taps) * group.own, -1)
     inner, leave = group.inner.weight.flatten(1), group.leave.weight.flatten(1)
-    for rows, columns, sees in group.model.steps(height, width):
-        i, j = torch.from_numpy(rows), torch.from_numpy(columns)
-        at = (i + REACH) * padded_width + j + REACH
-        sums = rows_first[:, i, j]
-        if sees and past is not None:
-            seen = field[:, (at[:, None] + offsets).flatten()].reshape(len(latent), len(at), -1)
-            sums = sums + seen @ matrix
-            if past.bias is not None:
-                sums = sums + past.bias
+
+    def code(seen: Tensor | None, rows: np.ndarray, columns: np.ndarray) -> Tensor:
+        sums = rows_first[:, rows, columns]
+        if seen is not None and group.past is not None:
+            sums = sums + seen
+            if group.past.bias is not None:
+                sums = sums + group.past.bias
         hidden = functional.linear(sums.relu(), inner, group.inner.bias).relu()
         out = functional.linear(hidden, leave, group.leave.bias)
-        mean = out[..., : group.own]
-        residual = ((wanted[:, i, j] - mean) / steps[:, i, j]).round() * steps[:, i, j]
+        mean, step = out[..., : group.own], steps[:, rows, columns]
+        residual = ((wanted[:, rows, columns] - mean) / step).round() * step
         if skip_uncoded:
             residual = residual * coded(INDEX_UNIT * out[..., group.own :])
-        field[:, at] = residual + mean
-    grid = field.reshape(len(latent), height + 2 * REACH, padded_width, group.own)
-    return grid[:, REACH : REACH + height, REACH : REACH + width].permute(0, 3, 1, 2)
+        return residual + mean
+
+    return in_steps(group.model, group.past, torch.zeros_like(latent), code)
+
+
+def in_steps(
+    context: ContextModel,
+    past: nn.Conv2d | None,
+    blank: Tensor,
+    code: Callable[[Tensor | None, np.ndarray, np.ndarray], Tensor],
+) -> Tensor:
+    """A latent (N, C, h, w) made in the order of coding, in the place of the zeros `blank`.
+
+    `code` gives the values (N, n, C) at n rows and columns. It is told what the kernel of `past`, masked by the
+    context's taps, makes of the positions before, (N, n, F) without bias; None where nothing is seen of them.
+    """
+    count, channels, height, width = blank.shape
+    padded = width + 2 * REACH  # positions in a row with a margin of zeros, so that a tap is a constant distance away
+    field = blank.new_zeros(count, (height + 2 * REACH) * padded, channels)
+    offsets = torch.tensor([row * padded + column for row, column in context.taps], dtype=torch.long)
+    matrix = None
+    if past is not None:
+        kernel = torch.stack([past.weight[:, :, REACH + row, REACH + column] for row, column in context.taps])
+        matrix = kernel.permute(0, 2, 1).flatten(0, 1)
+    for rows, columns, sees in context.steps(height, width):
+        at = torch.from_numpy((rows + REACH) * padded + columns + REACH)
+        seen = None
+        if sees and matrix is not None:
+            seen = field[:, (at[:, None] + offsets).flatten()].reshape(count, len(at), -1) @ matrix
+        field[:, at] = code(seen, rows, columns)
+    grid = field.reshape(count, height + 2 * REACH, padded, channels)
+    return grid[:, REACH : REACH + height, REACH : REACH + width].permute(0, 3, 1, 2).contiguous()

@@ -6,6 +6,7 @@ not: its J draws two independent noises in training and rounds around 0 in `eval
 mean. Here there is one draw, and all coding is around the mean. Hyper-latents, and F's latent, are rounded around 0.
 """
 
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -21,6 +22,7 @@ from decoder.latent import SCALES, SymbolSource
 from harness.codecs._compressai import without_transforms
 from submission.networks.entropy import bits_at_scale, factorised_bits
 from submission.networks.interface import Networks, Output
+from submission.networks.walk import in_steps
 from submission.quantization.quantizer import uniform_like
 from submission.quantization.scale import SCALE_MAX, lower_bound
 from submission.quantization.settings import Quantization
@@ -59,9 +61,9 @@ class LayeredNetworks(Networks):
         """Channels of what the factorised prior codes."""
         return self.layers.width
 
+    @abstractmethod
     def side(self, latent: Tensor) -> Tensor:
         """What the factorised prior codes, before rounding: the hyper-latent of a latent (N, C, h, w)."""
-        raise NotImplementedError
 
     @property
     def levels(self) -> int:
@@ -72,14 +74,13 @@ class LayeredNetworks(Networks):
         """The layers."""
         return {"layers": asdict(self.layers)}
 
-    @torch.inference_mode()
+    @abstractmethod
     def ask(self, source: SymbolSource, height: int, width: int, bound: float) -> Tensor:
         """The quantised latent (1, C, h, w) of symbols that `source` is asked for in the order of coding.
 
         Scale indices are those of `scale_table(bound)`; the symbols of a factorised prior are asked for as a
         hyper-latent's.
         """
-        raise NotImplementedError
 
 
 class FactorisedNetworks(LayeredNetworks):
@@ -206,41 +207,33 @@ class JointNetworks(HyperpriorNetworks):
     def walk(self, features: Tensor, latent: Tensor) -> Tensor:
         """The latent (N, C, h, w) as it is coded: position by position, rounded around means that see the past."""
         wanted = latent.permute(0, 2, 3, 1)
-        return self._stepped(
+        return self._walked(
             features, lambda scale, mean, rows, columns: (wanted[:, rows, columns] - mean).round() + mean
         )
 
     def ask_latent(self, features: Tensor, source: SymbolSource, bound: float) -> Tensor:
-        return self._stepped(
+        return self._walked(
             features,
             lambda scale, mean, rows, columns: asked(source, scale[0], mean[0], (rows, columns), bound)[None],
         )
 
-    def _stepped(self, features: Tensor, code: Callable[[Tensor, Tensor, np.ndarray, np.ndarray], Tensor]) -> Tensor:
+    def _walked(self, features: Tensor, code: Callable[[Tensor, Tensor, np.ndarray, np.ndarray], Tensor]) -> Tensor:
         """The quantised latent (N, C, h, w), given features and what codes positions that are known together.
 
         `code` turns scales and means (N, n, C) at n rows and columns into quantised latents (N, n, C).
         """
-        count, _, height, width = features.shape
-        padded = width + 2 * REACH
-        field = features.new_zeros(count, (height + 2 * REACH) * padded, self.layers.latent)
-        taps = JOINT_CONTEXT.taps
-        offsets = torch.tensor([row * padded + column for row, column in taps])
-        kernel = torch.stack([self.context.weight[:, :, REACH + row, REACH + column] for row, column in taps])
-        matrix = kernel.permute(0, 2, 1).flatten(0, 1)
         rows_first = features.permute(0, 2, 3, 1)
-        for rows, columns, _ in JOINT_CONTEXT.steps(height, width):
-            at = torch.from_numpy((rows + REACH) * padded + columns + REACH)
-            past = field[:, (at[:, None] + offsets).flatten()].reshape(count, len(at), -1)
-            seen = past @ matrix + self.context.bias
-            inner = torch.cat([rows_first[:, rows, columns], seen], dim=2)
+
+        def at(seen: Tensor | None, rows: np.ndarray, columns: np.ndarray) -> Tensor:
+            inner = torch.cat([rows_first[:, rows, columns], seen + self.context.bias], dim=2)
             for layer in self.parameters_network:
                 dense = isinstance(layer, nn.Conv2d)
                 inner = functional.linear(inner, layer.weight.flatten(1), layer.bias) if dense else layer(inner)
             scale, mean = inner.chunk(2, dim=2)
-            field[:, at] = code(scale, mean, rows, columns)
-        grid = field.reshape(count, height + 2 * REACH, padded, -1)
-        return grid[:, REACH : REACH + height, REACH : REACH + width].permute(0, 3, 1, 2).contiguous()
+            return code(scale, mean, rows, columns)
+
+        count, _, height, width = features.shape
+        return in_steps(JOINT_CONTEXT, self.context, features.new_zeros(count, self.layers.latent, height, width), at)
 
 
 def rows_of(latent: Tensor) -> Tensor:
