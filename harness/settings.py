@@ -73,6 +73,19 @@ def find_file(name: str, beside: Path, known: Path) -> Path | None:
         return None
 
 
+def names_in(folder: Path) -> list[str]:
+    """The names of a folder's TOML files, without their ending."""
+    return sorted(path.stem for path in folder.glob("*.toml"))
+
+
+def locate(kind: str, known: Path, name: str, beside: Path) -> Path:
+    """The file that `find_file` finds. Raises ClicError where there is none, which says of what `kind` it is."""
+    path = find_file(name, beside, known)
+    if path is None:
+        raise ClicError(f"{kind} {name!r}: not found; give one of {', '.join(names_in(known))}, or a .toml file's path")
+    return path
+
+
 def wrong(path: Path, key: str, value: Any, allowed: str) -> ClicError:
     """The error for a key whose value is none of those allowed."""
     return ClicError(f"{path}: key {key!r} is {value!r}; it must be {allowed}")

@@ -11,17 +11,20 @@ from typing import Annotated, Literal
 
 from harness.errors import ClicError
 from harness.rates import Rate
-from harness.settings import Bounds, Positive, find_file, read_settings, wrong
+from harness.settings import Bounds, Positive, find_file, names_in, read_settings, wrong
 
 RULES = Path(__file__).parent / "rules"
 
 
 @dataclass(frozen=True)
 class Track:
-    """A machine on which a challenge decodes: processors, bytes of memory, the accelerator where it has one."""
+    """A machine on which a challenge decodes: processors, bytes of memory, the accelerator where it has one.
 
-    cpus: Positive
-    memory_bytes: Positive
+    Processors and memory that a file leaves out, 0 until then, become the profile's.
+    """
+
+    cpus: Positive = 0
+    memory_bytes: Positive = 0
     gpu: str = ""
     gpu_memory_bytes: Annotated[int, Bounds(low=0)] = 0
 
@@ -134,7 +137,7 @@ class Target:
 
 def profile_names() -> list[str]:
     """Names of the challenges that come with the package."""
-    return sorted(path.stem for path in RULES.glob("*.toml"))
+    return names_in(RULES)
 
 
 def newest_profile() -> str:
@@ -152,6 +155,11 @@ def load_profile(name_or_path: str | Path, track: str | None = None) -> Profile:
     profile = read_settings(Profile, path, _locate, name=path.stem, on_track="")
     _check_names(path, profile)
     _check_dates(path, profile)
+    machines = {
+        name: replace(one, cpus=one.cpus or profile.cpus, memory_bytes=one.memory_bytes or profile.memory_bytes)
+        for name, one in profile.track.items()
+    }
+    profile = replace(profile, track=machines)
     track = next(iter(profile.track), "") if track is None else track
     return profile.on(track) if track else profile
 

@@ -5,10 +5,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from leaderboard import units
 
 
-def environment() -> Environment:
-    """Templates by name, with everything escaped that comes from data."""
+def environment(package: str = "leaderboard.report") -> Environment:
+    """A package's templates by name, with everything escaped that comes from data."""
     made = Environment(
-        loader=PackageLoader("leaderboard.report"),
+        loader=PackageLoader(package),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from importlib import resources
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from leaderboard.report.environment import environment
 from submission.study.columns import signed
 from submission.study.drawing import STYLE, Figure
 from submission.study.names import RECONSTRUCTIONS
@@ -22,13 +22,6 @@ ul.said { padding-left: 1.2rem; max-width: 52rem; color: var(--muted); font-size
 
 def page(tables: Sequence[Table], figures: Sequence[Figure], answers: Sequence[Answer], said: Sequence[str]) -> str:
     """The whole page, which needs no other file; `said` are the sentences beside the answers."""
-    environment = Environment(
-        loader=PackageLoader("submission.study"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     report = resources.files("leaderboard.report").joinpath("templates/report.css").read_text(encoding="utf-8")
     drawn = (
         STYLE.replace("svg {", ".plot svg {").replace("\ntext {", "\n.plot text {").replace(" text.", " .plot text.")
@@ -42,14 +35,18 @@ def page(tables: Sequence[Table], figures: Sequence[Figure], answers: Sequence[A
         }
         for table in tables
     ]
-    return environment.get_template("study.html.j2").render(
-        style=Markup(report + drawn + LAYOUT),
-        scope=SCOPE,
-        reconstructions=RECONSTRUCTIONS,
-        answers=answers,
-        others=said,
-        signed=signed,
-        of_interval=of_interval,
-        figures=figures,
-        tables=shown,
+    return (
+        environment("submission.study")
+        .get_template("study.html.j2")
+        .render(
+            style=Markup(report + drawn + LAYOUT),
+            scope=SCOPE,
+            reconstructions=RECONSTRUCTIONS,
+            answers=answers,
+            others=said,
+            signed=signed,
+            of_interval=of_interval,
+            figures=figures,
+            tables=shown,
+        )
     )

@@ -6,12 +6,13 @@ from other cells (`after`) for as many to each of those. Networks, objectives an
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
 from harness.errors import ClicError
-from harness.settings import find_file, read_table
+from harness.settings import locate, names_in, read_table
 from submission.quantization.centring import Centring, StopGradient
 from submission.quantization.quantizer import Quantizer
 from submission.quantization.registry import open_quantizer
@@ -100,7 +101,7 @@ class Study:
 
 def study_names() -> list[str]:
     """Names of the studies that come with the package."""
-    return sorted(path.stem for path in STUDIES.glob("*.toml"))
+    return names_in(STUDIES)
 
 
 def read_study(name: str) -> Study:
@@ -108,19 +109,13 @@ def read_study(name: str) -> Study:
 
     Raises ClicError, one line that names the file, the key and what is allowed there.
     """
-    path = _find(name, Path())
-    table = read_table(path, _find)
+    find = partial(locate, "study", STUDIES)
+    path = find(name, Path())
+    table = read_table(path, find)
     try:
         return _study(path.stem, table)
     except ValueError as error:
         raise ClicError(f"{path}: {error}") from error
-
-
-def _find(name: str, beside: Path) -> Path:
-    path = find_file(name, beside, STUDIES)
-    if path is None:
-        raise ClicError(f"study {name!r}: not found; give one of {', '.join(study_names())}, or a .toml file's path")
-    return path
 
 
 def _study(name: str, table: Mapping[str, Any]) -> Study:

@@ -8,6 +8,7 @@ other's.
 import math
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -18,7 +19,7 @@ from decoder.architecture import Architecture
 from decoder.attention import ATTENTIONS
 from decoder.context import CONTEXTS
 from harness.errors import ClicError
-from harness.settings import find_file, read_table
+from harness.settings import locate, names_in, read_table
 from submission.quantization.centring import Centring
 from submission.quantization.quantizer import Quantizer
 from submission.quantization.registry import open_quantizer
@@ -113,7 +114,7 @@ class Recipe:
 
 def preset_names() -> list[str]:
     """Names of the recipes that come with the package."""
-    return sorted(path.stem for path in PRESETS.glob("*.toml"))
+    return names_in(PRESETS)
 
 
 def read_recipe(name: str) -> Recipe:
@@ -121,19 +122,13 @@ def read_recipe(name: str) -> Recipe:
 
     Raises ClicError, one line that names the file, the key and what is allowed there.
     """
-    path = _find(name, Path())
-    table = read_table(path, _find)
+    find = partial(locate, "recipe", PRESETS)
+    path = find(name, Path())
+    table = read_table(path, find)
     try:
         return _recipe(table)
     except ValueError as error:
         raise ClicError(f"{path}: {error}") from error
-
-
-def _find(name: str, beside: Path) -> Path:
-    path = find_file(name, beside, PRESETS)
-    if path is None:
-        raise ClicError(f"recipe {name!r}: not found; give one of {', '.join(preset_names())}, or a .toml file's path")
-    return path
 
 
 def _recipe(table: Mapping[str, Any]) -> Recipe:
