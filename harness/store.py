@@ -253,6 +253,13 @@ class Store:
         with self._explaining():
             return as_table(self._database.execute(OF_AN_ALLOCATION, (allocation,)).fetchall())
 
+    def latest_metric(self, name: str) -> str:
+        """The metric of that name, with or without a version after it, whose score was written last; else the name."""
+        query = "SELECT metric FROM score WHERE metric = ? OR metric LIKE ? ESCAPE '!' ORDER BY rowid DESC LIMIT 1"
+        with self._explaining():
+            found = self._database.execute(query, (name, name.replace("_", "!_") + " %")).fetchone()
+        return found[0] if found else name
+
     def _writer(self) -> Holder:
         if self._holder is None:
             raise ValueError("the store was opened for reading")

@@ -132,8 +132,8 @@ def add_objective(parser: ArgumentParser) -> None:
         type=objective_name,
         default="competition",
         help="what the choice of points is best in: competition, paper (MS-SSIM by either definition), psnr, a column "
-        "of the candidates (ssimulacra2, sharpness:higher, lpips:pixels:missing=1) or a sum "
-        "(0.9*competition + 0.1*ssimulacra2); default: competition",
+        "of the candidates (ssimulacra2, sharpness:higher, lpips:pixels:missing=1), a metric's .toml file, or a sum "
+        "(0.9*competition + 0.001*ssimulacra2); default: competition",
     )
 
 

@@ -31,7 +31,8 @@ def run(options: Namespace) -> int:
     from harness.locks import exclusive
     from harness.progress import log
     from harness.rates import Rate
-    from harness.sweep.table import find_codecs, read_candidates
+    from harness.store import open_store
+    from harness.sweep.table import find_codecs, read_candidates, with_scores
 
     path, rate = options.candidates, Rate.parse(options.rate)
     table = read_candidates(path)
@@ -40,10 +41,13 @@ def run(options: Namespace) -> int:
         lacking = f"no column {', '.join(missing)}" if missing else "no rows"
         raise ClicError(f"{path}: {lacking}; give a candidates.csv as 'clic encode' writes it, or the folder of a run")
     candidates, spec = find_codecs(table, path, options.codec)
+    run_folder = path if path.is_dir() else path.parent
+    if path.is_dir():
+        with open_store(path, write=False) as store:
+            candidates = with_scores(candidates, store, options.objective)
     expected = shared.read_expect_decoder(options)
     profile, _ = shared.read_rules(options, expected)
     target = Target(profile, rate, set_pixels(candidates))
-    run_folder = path if path.is_dir() else path.parent
     with exclusive(options.out):
         try:
             packed = pack(candidates, open_submittable(spec), run_folder, target, options.objective)

@@ -52,7 +52,8 @@ def run(options: Namespace) -> int:
     from harness.scores.objectives import objective
     from harness.selection.exact import Constraints, select_sets, select_within
     from harness.selection.table import IMAGE_SET, SECONDS, read_table
-    from harness.sweep.table import find_codecs, read_run
+    from harness.store import open_store
+    from harness.sweep.table import find_codecs, read_run, with_scores
 
     goal = objective(options.objective)
     if options.candidates.is_dir():
@@ -61,6 +62,9 @@ def run(options: Namespace) -> int:
         candidates = read_table(options.candidates, goal, [IMAGE_SET, SECONDS])
     if options.codec:
         candidates, _ = find_codecs(candidates, options.candidates, options.codec)
+    if options.candidates.is_dir():
+        with open_store(options.candidates, write=False) as store:
+            candidates = with_scores(candidates, store, options.objective)
     limits = Constraints(
         margin=options.margin,
         cap=options.cap,

@@ -1,7 +1,8 @@
 """What a set's score is: which column, averaged how, and what is shown of it.
 
 An objective is written as a name ("competition"), as a column with its direction and average ("ssimulacra2",
-"vmaf:higher:pixels", "lpips:lower:missing=1"), or as a weighted sum ("0.9*competition + 0.1*ssimulacra2").
+"vmaf:higher:pixels", "lpips:lower:missing=1"), as the TOML file of a metric, or as a weighted sum ("0.9*competition +
+0.1*ssimulacra2").
 Selection, `aggregate` and the report take a set's score from here and from nowhere else.
 """
 
@@ -40,7 +41,8 @@ class Objective:
 
     `weight` says whether an image counts by its pixels or as one. `missing` is what an image without a score (NaN)
     counts as; with None the set then has none. A column's values lie within `lowest` and `highest`; `needs` tells
-    what an image without a score lacks.
+    what an image without a score lacks. `metric` opens the metric that measures the column, if that is known (see
+    metrics).
     """
 
     name: str
@@ -52,6 +54,12 @@ class Objective:
     lowest: float = -math.inf
     highest: float = math.inf
     needs: str = ""
+    metric: str = ""
+
+    @property
+    def metrics(self) -> dict[str, str]:
+        """What measures a column, by the column; those that the harness measures anyhow are left out."""
+        return {self.column: self.metric} if self.metric else {}
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -106,6 +114,11 @@ class WeightedSum:
         return tuple(dict.fromkeys(term.column for _, term in self.terms))
 
     @property
+    def metrics(self) -> dict[str, str]:
+        """What measures a column; see Objective.metrics."""
+        return {column: metric for _, term in self.terms for column, metric in term.metrics.items()}
+
+    @property
     def higher_is_better(self) -> bool:
         """Always, as what is better lower is subtracted."""
         return True
@@ -144,7 +157,8 @@ KNOWN = {
         replace(COMPETITION, name="msssim_competition"),
         replace(PAPER, name="msssim_paper"),
         Objective("mse", "mse", "pixels", None, False, lowest=0, highest=255**2),
-        *(Objective(column, column, "images", None) for column in ("ssimulacra2", "vmaf")),
+        Objective("ssimulacra2", "ssimulacra2", "images", None, highest=100, metric="ssimulacra2"),
+        Objective("vmaf", "vmaf", "images", None),
         *(Objective(column, column, "images", None, False) for column in ("lpips", "dists", "butteraugli", "pieapp")),
     )
 }
@@ -178,12 +192,17 @@ def _weighted(term: str, text: str) -> tuple[float, Objective]:
 def _term(term: str, text: str) -> Objective:
     """One column with its options."""
     column, *options = term.split(":")
-    found = BUILT_IN.get(column) or KNOWN.get(column)
+    if column.endswith(".toml"):
+        from harness.scores.metrics import open_metric  # which is made of objectives
+
+        found: Objective | None = replace(open_metric(column).objective, name=text)
+    else:
+        found = BUILT_IN.get(column) or KNOWN.get(column)
     directions = [option for option in options if option in ("higher", "lower")]
-    if not re.fullmatch(r"\w+", column) or (found is None and not directions):
+    if found is None and not (re.fullmatch(r"\w+", column) and directions):
         raise ClicError(
             f"no objective {text!r}; choose one of {', '.join((*BUILT_IN, *sorted(set(KNOWN) - set(BUILT_IN))))}, "
-            "or a column with its direction, such as sharpness:higher"
+            "a column with its direction, such as sharpness:higher, or a metric's .toml file"
         )
     found = found or Objective(column, column, "images", None)
     for option in options:

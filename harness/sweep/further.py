@@ -20,6 +20,7 @@ from harness.records import Failure
 from harness.selection.exact import chosen_rows, select
 from harness.store import Store
 from harness.sweep.executor import Executor
+from harness.sweep.measure import scored_candidates
 from harness.sweep.plan import Plan
 from harness.sweep.run import code_missing, export_failures
 from harness.sweep.table import export_candidates
@@ -48,18 +49,19 @@ class Swept:
 
 
 def sweep_further(swept: Sequence[Swept], store: Store, executor: Executor, goal: Goal) -> pd.DataFrame:
-    """Code what the codecs add to the selections for the goal; returns all their candidates of the set.
+    """Code what the codecs add to the selections for the goal; returns all their candidates of the set, measured.
 
     All `swept` are of one set of photographs, and each image may be chosen from any of the codecs. A point that cannot
     be coded is listed in failures.csv, and the others do without it. Raises ClicError for what a codec answers wrongly.
     """
     plans = [one.plan for one in swept]
-    digests, image_set = [plan.codec.sha256 for plan in plans], plans[0].originals.id
+    codecs, originals = [plan.codec for plan in plans], plans[0].originals
     offered: dict[str, Points] = {
         plan.codec.sha256: {image: list(plan.points) for image in plan.images} for plan in plans
     }
     adaptive = [(one.codec, one.plan) for one in swept if isinstance(one.codec, Adaptive)]
-    candidates, is_coded = store.candidates(image_set, digests), False
+    measured = partial(scored_candidates, store, originals, codecs, goal.objective, executor)
+    candidates, is_coded = measured(), False
     for _ in range(ROUNDS if adaptive else 0):
         chosen = _chosen(candidates[_is_offered(candidates, offered)], goal)
         rounds = [_next_round(codec, plan, chosen, offered[plan.codec.sha256]) for codec, plan in adaptive]
@@ -69,9 +71,9 @@ def sweep_further(swept: Sequence[Swept], store: Store, executor: Executor, goal
             _code(codec, asked, store, executor)
             for image, points in (asked.further or {}).items():
                 offered[asked.codec.sha256][image] += points
-        candidates, is_coded = store.candidates(image_set, digests), True
+        candidates, is_coded = measured(), True
     if is_coded:  # the sweep has written the others
-        export_candidates(store, image_set)
+        export_candidates(store, originals.id)
     return candidates
 
 

@@ -10,7 +10,9 @@ from harness.candidates import COLUMNS, FLOATS
 from harness.codecs.registry import parts, union_spec
 from harness.errors import ClicError
 from harness.files import atomic
-from harness.records import CodecConfig, Sweep
+from harness.records import CodecConfig, Score, Sweep
+from harness.scores.metrics import open_metric
+from harness.scores.objectives import objective as objective_of
 from harness.store import DATABASE, Store, open_store
 
 _INTEGERS = ("width", "height", "bytes")
@@ -18,7 +20,7 @@ _INTEGERS = ("width", "height", "bytes")
 
 def export_candidates(store: Store, image_set: str) -> None:
     """Write candidates.csv: the rows of a set's images by every codec that was swept over it, as it was swept last."""
-    digests = {codec.name: codec.sha256 for codec in _swept(store, image_set)}
+    digests = {codec.name: codec.sha256 for codec in swept_codecs(store, image_set)}
     with atomic(store.folder / "candidates.csv") as file:
         for number, part in enumerate(store.candidates_in_parts(image_set, list(digests.values()))):
             file.write(part.to_csv(index=False, header=number == 0, lineterminator="\n").encode())
@@ -41,10 +43,39 @@ def read_run(folder: Path) -> pd.DataFrame:
         runs = store.rows(Sweep)
         if not runs:
             raise ClicError(f"{folder}: nothing was coded here; run 'clic encode' first")
-        digests = {codec.name: codec.sha256 for codec in _swept(store, runs[-1].image_set)}
+        digests = {codec.name: codec.sha256 for codec in swept_codecs(store, runs[-1].image_set)}
         table = store.candidates(runs[-1].image_set, list(digests.values()))
     whole = all(re.fullmatch(r"0|-?[1-9]\d{0,17}", point) for point in table["point"].unique())
     return table.assign(point=table["point"].astype("int64")) if whole else table
+
+
+def with_scores(candidates: pd.DataFrame, store: Store, objective: str) -> pd.DataFrame:
+    """The candidates with the columns that an objective needs and a sweep does not measure, from the store.
+
+    A column of a metric that can be opened has the scores of that very metric; any other those that were measured last
+    under its name. Raises ClicError where candidates lack a score.
+    """
+    goal = objective_of(objective)
+    for column in goal.columns:
+        if column in candidates:
+            continue
+        opens = goal.metrics.get(column)
+        key = open_metric(opens).key if opens else store.latest_metric(column)
+        scores = {
+            (row.image, row.codec, row.point): row.value
+            for codec in candidates["codec_sha256"].unique()
+            for row in store.rows(Score, codec=codec, metric=key)
+        }
+        keys = zip(candidates["image_sha256"], candidates["codec_sha256"], candidates["point"].astype(str), strict=True)
+        found = [scores.get(key) for key in keys]
+        lacking = sum(value is None for value in found)
+        if lacking:
+            raise ClicError(
+                f"{store.folder}: {lacking} of {len(found)} candidates have no score by {column}; measure them: clic "
+                f"measure {store.folder} IMAGES --metric {opens or f'{column}.toml'}"
+            )
+        candidates = candidates.assign(**{column: pd.Series(found, index=candidates.index, dtype=float)})
+    return candidates
 
 
 def find_codecs(table: pd.DataFrame, path: Path, wanted: Sequence[str]) -> tuple[pd.DataFrame, str]:
@@ -81,7 +112,7 @@ def _specs(folder: Path) -> dict[str, str]:
         return {codec.sha256: codec.spec for codec in store.rows(CodecConfig)}
 
 
-def _swept(store: Store, image_set: str) -> list[CodecConfig]:
+def swept_codecs(store: Store, image_set: str) -> list[CodecConfig]:
     """The codecs that were swept over a set, in order of time."""
     found = []
     for run in store.rows(Sweep, image_set=image_set):
