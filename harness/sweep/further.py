@@ -8,6 +8,7 @@ in the store: so a run that was killed asks the same again when it goes on, and 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
