@@ -17,13 +17,13 @@ VERSION = 2
 MAX_SIDE = 1 << 16
 MAX_PIXELS = 1 << 26
 MAX_PIXELS_PER_BYTE = 2048  # with it, no small file can claim hours of work
-HAS_OFFSET, HAS_FILTER, REFINED = 1, 2, 4
+HAS_OFFSET, HAS_FILTER, REFINED, GREY = 1, 2, 4, 8
 
 
 @dataclass(frozen=True)
 class Header:
     """What is known of an image before its symbols: sides in pixels, `gain` in 1/16 level (see
-    `decoder.model`), `offset` in 1/256."""
+    `decoder.model`), `offset` in 1/256. In a `grey` image red, green and blue are equal everywhere."""
 
     width: int
     height: int
@@ -32,6 +32,7 @@ class Header:
     refined: bool = False
     offset: int = 0
     filter: int = 0
+    grey: bool = False
 
 
 @dataclass
@@ -73,7 +74,8 @@ def get_varint(data: bytes, position: int) -> tuple[int, int]:
 
 
 def _header_bytes(header: Header) -> bytes:
-    flags = HAS_OFFSET * bool(header.offset) | HAS_FILTER * bool(header.filter) | REFINED * header.refined
+    flags = HAS_OFFSET * bool(header.offset) | HAS_FILTER * bool(header.filter)
+    flags |= REFINED * header.refined | GREY * header.grey
     out = bytes([VERSION << 4 | flags, header.model, header.gain])
     if header.offset:
         out += bytes([header.offset])
@@ -114,8 +116,6 @@ def read_header(data: bytes) -> tuple[Header, int]:
     version, flags = data[0] >> 4, data[0] & 0xF
     if version != VERSION:
         raise BitstreamError(f"the stream is of version {version}, this decoder reads version {VERSION}")
-    if flags & ~(HAS_OFFSET | HAS_FILTER | REFINED):
-        raise BitstreamError("the stream uses a feature that this decoder does not know")
     position, extra = 3, []
     for flag in (HAS_OFFSET, HAS_FILTER):
         if flags & flag:
@@ -129,7 +129,7 @@ def read_header(data: bytes) -> tuple[Header, int]:
     height, position = get_varint(data, position)
     if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE and width * height <= MAX_PIXELS):
         raise BitstreamError(f"the stream claims an image of {width} x {height} pixels")
-    header = Header(width, height, data[2], data[1], bool(flags & REFINED), extra[0], extra[1])
+    header = Header(width, height, data[2], data[1], bool(flags & REFINED), extra[0], extra[1], bool(flags & GREY))
     return header, position
 
 

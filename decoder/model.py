@@ -48,7 +48,7 @@ class Model:
         """Pixels, uint8 (H, W, 3), of a quantised latent (C, h, w) in units of 2^-8."""
         gain = interpolate(self.log_inverse_gain, header.gain).exp()
         scaled = torch.from_numpy((latent / ONE).astype(np.float32))[None] * gain[:, None, None]
-        return to_pixels(self.synthesis, scaled)[: header.height, : header.width]
+        return to_pixels(self.synthesis, scaled, header.grey)[: header.height, : header.width]
 
 
 def interpolate(log_gains: Tensor, gain: int) -> Tensor:

@@ -49,10 +49,11 @@ def in_bands(layer: BandedLayer, x: Tensor) -> Tensor:
     return out
 
 
-def to_pixels(synthesis: Synthesis, latent: Tensor) -> np.ndarray:
+def to_pixels(synthesis: Synthesis, latent: Tensor, grey: bool = False) -> np.ndarray:
     """Pixels, uint8 (16 h, 16 w, 3), of a scaled latent (1, C, h, w), float32.
 
-    Equal to clipping and rounding what `synthesis` gives for the whole image. Its layers may be of another precision
+    Equal to clipping and rounding what `synthesis` gives for the whole image, its three colours' mean where that is to
+    be `grey`. The synthesis' layers may be of another precision
     (`decoder.precision`); the block transform, which most of the signal comes from, stays in float32.
     """
     device = synthesis.block.weight.device
@@ -70,6 +71,8 @@ def to_pixels(synthesis: Synthesis, latent: Tensor) -> np.ndarray:
         band = last(x[:, :, begin * scale - above : end * scale + halo])
         band = band[:, :, above * factor :][:, :, : (end - begin) * STRIDE]
         image = band.float() + synthesis.blocks(latent[:, :, begin:end])
+        if grey:
+            image = image.mean(1, keepdim=True)
         rounded = (image[0].clamp_(0, 1) * 255).round_().to(torch.uint8)
         pixels[STRIDE * begin : STRIDE * end] = rounded.permute(1, 2, 0).cpu().numpy()
     return pixels

@@ -64,11 +64,12 @@ class RoundingSource:
 
 @dataclass(frozen=True)
 class Analysed:
-    """An image's latent before gain, (1, C, h, w) float32, and its size."""
+    """An image's latent before gain, (1, C, h, w) float32, its size, and whether all its pixels are grey."""
 
     latent: Tensor
     width: int
     height: int
+    grey: bool = False
 
 
 @torch.inference_mode()
@@ -77,7 +78,8 @@ def analyse(networks: EncoderNetworks, pixels: np.ndarray) -> Analysed:
     height, width = pixels.shape[:2]
     image = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].float() / 255
     padded = functional.pad(image, (0, -width % 16, 0, -height % 16), mode="replicate")
-    return Analysed(networks.analysis(padded), width, height)
+    grey = bool((pixels == pixels[:, :, :1]).all())
+    return Analysed(networks.analysis(padded), width, height, grey)
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,8 @@ def latents_at(networks: EncoderNetworks, analysed: Analysed, gain: int, model_n
     """The latents of an analysed image at `gain` sixteenths of a level."""
     gained = analysed.latent * interpolate(networks.log_gain, gain).exp()[:, None, None]
     hyper = networks.hyper_analysis(gained)[0].round().clamp(-MAX_SYMBOL, MAX_SYMBOL).numpy().astype(np.int64)
-    return Latents(gained, hyper, Header(analysed.width, analysed.height, gain, model_number))
+    header = Header(analysed.width, analysed.height, gain, model_number, grey=analysed.grey)
+    return Latents(gained, hyper, header)
 
 
 def quantise(model: Model, latents: Latents) -> tuple[RoundingSource, np.ndarray, np.ndarray]:

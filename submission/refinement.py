@@ -79,6 +79,7 @@ class RateDistortion:
 
     def __init__(self, networks: EntropyNetworks, model: Model, image: Tensor, latents: Latents) -> None:
         self.networks, self.synthesis, self.image = networks, model.synthesis, image
+        self.grey = latents.header.grey
         hyper = torch.from_numpy(latents.hyper)[None].float().to(image.device)
         height, width = latents.latent.shape[2:]
         with torch.no_grad():
@@ -103,7 +104,8 @@ class RateDistortion:
         with torch.autocast(scaled.device.type, torch.bfloat16, enabled=narrow_arithmetic(scaled.device)):
             inner = layers(scaled.to(next(layers.parameters()).dtype))  # of the codec's precision
         height, width = self.image.shape[2:]
-        image = (inner.float() + self.synthesis.blocks(scaled))[:, :, :height, :width].clamp(0, 1)
+        image = (inner.float() + self.synthesis.blocks(scaled))[:, :, :height, :width]
+        image = (image.mean(1, keepdim=True).expand_as(image) if self.grey else image).clamp(0, 1)
         return msssim(self.image, image)[0]
 
     @torch.no_grad()

@@ -108,8 +108,9 @@ def _gains(number: int, model: Model) -> Iterator[tuple[str, Stream]]:
     top = model.gains - 1
     for gain in sorted({0, 1, 15, 16, 17, 31, 32, 33, top // 2, top - 16, top - 1, top}):
         yield f"gain-{gain}", chosen_stream(model, _header(number, model, 40, 24, gain), drawn.typical, gain)
-    header = replace(_header(number, model, 24, 24), refined=True)
-    yield "refined", chosen_stream(model, header, drawn.typical)
+    header = _header(number, model, 24, 24)
+    yield "refined", chosen_stream(model, replace(header, refined=True), drawn.typical)
+    yield "grey", chosen_stream(model, replace(header, grey=True), drawn.typical)
 
 
 def _symbols(number: int, model: Model) -> Iterator[tuple[str, Stream]]:
@@ -185,7 +186,6 @@ def _refused(number: int, model: Model) -> Iterator[Vector]:
         ("one-byte", good[:1], short),
         ("two-bytes", good[:2], short),
         *((f"version-{v}", bytes([v << 4]) + good[1:], f"of version {v}") for v in (0, 1, 3, 15)),
-        ("unknown-flag", bytes([good[0] | 8]) + good[1:], "does not know"),
         ("offset-missing", bytes([good[0] | 1]) + good[1:3], short),
         ("filter-missing", bytes([good[0] | 2]) + good[1:3], short),
         ("offset", with_header(stream, offset=3), "offset or a filter"),
@@ -207,6 +207,7 @@ def _refused(number: int, model: Model) -> Iterator[Vector]:
         ("other-height", with_header(stream, height=25), "check"),
         ("other-gain", with_header(stream, gain=stream.header.gain - 1), "check"),
         ("refined", with_header(stream, refined=True), "check"),
+        ("grey", with_header(stream, grey=True), "check"),
         ("ends-after-header", good[: start + 1], "ends inside its header"),
         ("ends-after-check", good[: start + 2], "ends inside its header"),
         ("check", good[:start] + bytes([rest[0] ^ 1]) + rest[1:], "check"),

@@ -34,7 +34,7 @@ def streams(draw: st.DrawFn) -> Stream:
     width = draw(st.integers(1, MAX_SIDE))
     height = draw(st.integers(1, min(MAX_SIDE, MAX_PIXELS // width)))
     fields = [draw(bytes_of_a_field) for _ in range(4)]
-    header = Header(width, height, fields[0], fields[1], draw(st.booleans()), fields[2], fields[3])
+    header = Header(width, height, fields[0], fields[1], draw(st.booleans()), fields[2], fields[3], draw(st.booleans()))
     lanes = draw(st.sampled_from([1, 32, 33, 255, 256]))
     words = draw(st.integers(least_words(header), least_words(header) + 40)) if lanes in (1, 256) else 0
     if lanes != 256:
@@ -115,11 +115,18 @@ def test_the_checksum_is_of_header_and_symbols() -> None:
     symbols = [np.array([[1, -2]]), np.array([3])]
     known = checksum(Header(5, 6, 7), symbols)
     assert known == checksum(Header(5, 6, 7), [np.array([1, -2, 3])])
-    others = [Header(6, 6, 7), Header(5, 7, 7), Header(5, 6, 8), Header(5, 6, 7, 1), Header(5, 6, 7, 0, True)]
+    others = [
+        Header(5, 6, 7, grey=True),
+        Header(6, 6, 7),
+        Header(5, 7, 7),
+        Header(5, 6, 8),
+        Header(5, 6, 7, 1),
+        Header(5, 6, 7, 0, True),
+    ]
     found = {
         checksum(header, symbols) for header in (*others, Header(5, 6, 7, 0, False, 1), Header(5, 6, 7, 0, False, 0, 1))
     }
-    assert len(found) == 7 and known not in found
+    assert len(found) == 8 and known not in found
     assert checksum(Header(5, 6, 7), [np.array([1, -2]), np.array([4])]) != known
 
 

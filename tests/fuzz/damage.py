@@ -215,7 +215,7 @@ def false_fields(rng: np.random.Generator, corpus: Corpus) -> bytes:
     if kind == 0:
         header = replace(header, gain=int(rng.integers(256)))
     elif kind == 1:
-        header = replace(header, offset=int(rng.integers(256)), filter=int(rng.integers(256)), refined=True)
+        header = replace(header, offset=int(rng.integers(256)), filter=int(rng.integers(256)), refined=True, grey=True)
     elif kind == 2:
         stream.lanes = int(rng.choice([0, 1, 2, 31, 32, 33, 100, MAX_LANES, MAX_LANES + 1, MAX_NUMBER >> 1]))
     elif kind == 3:

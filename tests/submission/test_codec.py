@@ -55,6 +55,18 @@ def test_every_attention_codes(attention: str) -> None:
     assert np.abs(reconstruction.astype(int) - pixels).mean() < np.abs(128 - pixels.astype(int)).mean()
 
 
+def test_a_grey_photograph_comes_back_grey() -> None:
+    model, networks = small_model()
+    pixels = photograph(65, 63)
+    tinged = pixels[:, :, 1:2].repeat(3, axis=2)
+    tinged[64, 62, 2] ^= 1
+    for image, is_grey in ((pixels, False), (tinged, False), (pixels[:, :, 1:2].repeat(3, axis=2), True)):
+        stream, reconstruction = encode_latent(networks, model, analyse(networks, image), 16)
+        assert read_header(stream)[0].grey is is_grey
+        assert np.array_equal(decode_image(stream, {0: model}), reconstruction)
+        assert bool((reconstruction == reconstruction[:, :, :1]).all()) is is_grey
+
+
 def test_large_values_are_escaped() -> None:
     model, networks = small_model()
     analysed = analyse(networks, photograph(64, 64))
