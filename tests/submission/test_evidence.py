@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -18,6 +19,7 @@ from decoder.image import decode_latent
 from harness.challenge.archive import zip_bytes
 from submission.codec import LearnedCodec
 from submission.encoder import analyse, encode_latent
+from submission.evidence.choices import GAINS, ONE_GAIN, ONE_RATE, REFINED, SWEPT, between, choices
 from submission.evidence.parameters import parameters_float32, parameters_int64
 from submission.evidence.rate import float_bits
 from submission.evidence.recorded import Recorded, read_data_file, record
@@ -103,3 +105,22 @@ def test_rate_is_measured_on_a_data_file(tmp_path: Path) -> None:
 def test_symbols_are_compared_under_all_settings(tmp_path: Path) -> None:
     done = evidence("symbols", data_file(tmp_path))
     assert "symbols compared" in done.stdout and "none differs" in done.stdout.replace("\n", " "), done.stderr
+
+
+def test_ways_of_choosing_on_a_set_with_known_answers() -> None:
+    rows = []
+    for image, factor in (("easy", 1), ("hard", 3)):
+        for point, size, db in (("8", 100, 10.0), ("16", 200, 13.0), ("24", 400, 16.0), ("16@16", 190, 13.2)):
+            score = 1 - 10 ** (-db / 10)
+            rows.append((image, 40, 20, point, factor * size, score, score))
+    names = ["image", "width", "height", "point", "bytes", "msssim_competition", "msssim_paper"]
+    table = pd.DataFrame(rows, columns=names)
+    found = choices(table, 800, "paper")
+    assert found[ONE_GAIN] == pytest.approx(13.0)  # exactly where all have the point 16
+    easy, hard = 10 ** (-1.6), 10 ** (-between([300, 600, 1200], [10, 13, 16], 400) / 10)
+    assert found[ONE_RATE] == pytest.approx(
+        -10 * np.log10((easy + hard) / 2)
+    )  # 400 bytes each: 24, and between 8 and 16
+    assert found[SWEPT] == pytest.approx(13.0) and found[GAINS] == found[SWEPT]
+    assert found[REFINED] == pytest.approx(13.2)
+    assert np.isnan(choices(table, 500, "paper")[ONE_RATE])  # a share of 250, and "hard" begins at 300
