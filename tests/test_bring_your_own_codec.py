@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -79,6 +80,13 @@ def test_programs(here: Path) -> None:
     follow("Programs", here)
     assert coded(here / "run-programs") == {("mine", 12)}
     assert (here / "run-ours" / "report.html").is_file() and (here / "run-ours" / "0.5" / "decoder.zip").is_file()
+
+
+def test_a_decoder_of_ones_own(here: Path) -> None:
+    follow("A decoder of your own", here)
+    assert coded(here / "run-thinner") == {("thinner", 12)}
+    with zipfile.ZipFile(here / "run-thinner" / "2" / "decoder.zip") as archive:
+        assert archive.namelist() == ["decode", "decode.json", "files/wide.py"]
 
 
 @needs("avifenc")

@@ -9,6 +9,7 @@
 Commands are lists of words, and no shell is involved. They run in a private folder that is removed afterwards, so what
 lies beside the TOML file is named by `{folder}`: `["python3", "{folder}/encode.py", "{input}", "{output}"]`. Where
 `decode` is left out, Pillow reads the streams; if the challenge's container can do so too, the codec can be submitted.
+So can one that says with `files` what its `decode` needs: that is sent, and `decode` run there for each stream.
 """
 
 import re
@@ -21,10 +22,11 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from PIL import Image
 
-from harness.codecs.packed import decoder_files, pack
+from harness.codecs.packed import Pictures, decoder_files, pack
 from harness.codecs.pillow import FORMATS, Format, read_pixels
 from harness.codecs.protocol import Codec, Encoding, Submittable
 from harness.errors import ClicError
+from harness.files import sha256
 from harness.programs import filled, find_program, last_lines, places, run_program
 from harness.scratch import scratch
 from harness.settings import Bounds, Words, read_settings
@@ -40,7 +42,8 @@ class Command:
 
     `points` run from the lowest rate to the highest. `version` is a text, or a command that prints it: it must change
     whenever bytes or pixels may. `input` is what `encode` reads and `decode` writes, `output_ending` the ending of the
-    coded file's name, `time_limit` the seconds that one call may take. `name` defaults to the file's name.
+    coded file's name, `time_limit` the seconds that one call may take. `name` defaults to the file's name. `files` are
+    the files and folders beside the TOML file that `decode` needs in the challenge's container.
     """
 
     encode: Words
@@ -48,6 +51,7 @@ class Command:
     version: str | Words
     output_ending: str
     decode: Words = BY_PILLOW
+    files: tuple[str, ...] = ()
     input: Literal["png", "ppm"] = "png"
     time_limit: Annotated[float, Bounds(low=0.1)] = 600.0
     name: str = ""
@@ -76,6 +80,8 @@ def command_codec(command: Command, name: str, folder: Path) -> Codec:
     """
     name = command.name or name
     _check(command, name)
+    if command.files:
+        return SentCommand(command, name, folder)
     if command.decode:
         return CommandCodec(command, name, folder)
     for form in FORMATS:
@@ -102,6 +108,8 @@ def _check(command: Command, name: str) -> None:
         if unknown := places(words) - allowed:
             known = ", ".join(f"{{{place}}}" for place in sorted(allowed))
             raise ClicError(f"codec {name!r}: key {key!r} has {{{min(unknown)}}}; known are {known}")
+    if command.files and "folder" not in places(command.decode):
+        raise ClicError(f"codec {name!r}: key 'files' sends what 'decode' does not use; name one there by {{folder}}")
 
 
 class CommandCodec(Codec):
@@ -140,6 +148,8 @@ class CommandCodec(Codec):
     def config(self) -> Mapping[str, Any]:
         """The TOML file's keys and the version."""
         table = {**asdict(self.command), "name": self.name}
+        if not self.command.files:  # a codec that measured before there was this key is the same
+            del table["files"]
         return {
             "codec": {key: list(value) if isinstance(value, tuple) else value for key, value in table.items()},
             "version": self.version,
@@ -201,4 +211,35 @@ class SubmittableCommand(PillowReadCommand, Submittable):
 
     def decoder_files(self, data_file: str, payload: str) -> Mapping[str, bytes]:
         """A decoder that needs Pillow alone."""
-        return decoder_files(self.form.pillow, data_file, payload)
+        return decoder_files(Pictures(self.form.pillow), data_file, payload)
+
+
+class SentCommand(CommandCodec, Submittable):
+    """A codec whose encoder and decoder are commands, and whose decoder is sent with all the files that it needs."""
+
+    @cached_property
+    def sent(self) -> Mapping[str, bytes]:
+        """The files' contents by their paths beside the TOML file. Raises ClicError for one that is not there."""
+        found: dict[str, bytes] = {}
+        for name in self.command.files:
+            path = Path(self.folder, name)
+            if Path(name).is_absolute() or ".." in Path(name).parts or not path.exists():
+                raise ClicError(f"codec {self.name!r}: key 'files' has {name!r}, which is nothing beside its TOML file")
+            for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+                if file.is_file() and "__pycache__" not in file.parts:
+                    found[file.relative_to(self.folder).as_posix()] = file.read_bytes()
+        return found
+
+    def config(self) -> Mapping[str, Any]:
+        """As of any command, and the hashes of what is sent."""
+        return {**super().config(), "files": {name: sha256(content) for name, content in self.sent.items()}}
+
+    def pack(self, streams: Mapping[str, bytes]) -> bytes:
+        """The data file's payload."""
+        return pack(streams)
+
+    def decoder_files(self, data_file: str, payload: str) -> Mapping[str, bytes]:
+        """A decoder that runs the command for each stream, and needs Pillow to read what that writes."""
+        command = self.command
+        pictures = Pictures(PIXELS[command.input], command.decode, self.ending, command.input)
+        return decoder_files(pictures, data_file, payload, self.sent)

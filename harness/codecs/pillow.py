@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError, features
 
-from harness.codecs.packed import decoder_files, pack
+from harness.codecs.packed import Pictures, decoder_files, pack
 from harness.codecs.protocol import Codec, Encoding, Submittable
 from harness.codecs.registry import shown_name
 from harness.errors import ClicError
@@ -141,7 +141,7 @@ class SubmittableFormat(FormatCodec, Submittable):
 
     def decoder_files(self, data_file: str, payload: str) -> Mapping[str, bytes]:
         """A decoder that needs Pillow alone."""
-        return decoder_files(self.format.pillow, data_file, payload)
+        return decoder_files(Pictures(self.format.pillow), data_file, payload)
 
 
 def read_pixels(stream: bytes, form: str, codec: str) -> np.ndarray:

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """A decoder for the challenge that needs Python and Pillow alone: every image of the data file to images/NAME.png.
 
-This file is sent as `decode`; `decode.json` beside it names the data file, its payload and the format of the streams.
+This file is sent as `decode`; `decode.json` beside it names the data file, its payload, and either the format of the
+streams, which Pillow reads, or the command that decodes one. A command's own files are in the folder `files` beside.
 The payload is a header and the streams one after the other. The header is the four-byte length (little-endian) of what
 follows, which is a zlib-compressed JSON list of [name, bytes], one for each stream in its order.
 """
@@ -9,21 +10,30 @@ follows, which is a zlib-compressed JSON list of [name, bytes], one for each str
 import io
 import json
 import os
+import re
 import struct
+import subprocess
 import sys
+import tempfile
 import time
 import zipfile
 import zlib
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
 MAX_HEADER = 1 << 24  # bytes of all names and lengths together
+FILES = "files"
 
 
 class DataError(Exception):
     """What is wrong with the data file."""
+
+
+class ProgramError(Exception):
+    """Why a command decoded nothing."""
 
 
 def read_payload(data_file: str, payload: str) -> bytes:
@@ -66,18 +76,41 @@ def unpack(data: bytes) -> "dict[str, bytes]":
     return streams
 
 
-def to_png(name: str, stream: bytes, form: str) -> str:
+def to_png(name: str, stream: bytes, told: "dict[str, Any]") -> str:
     """Decode one stream. What went wrong, if anything did."""
-    if form == "AVIF":
-        from PIL import AvifImagePlugin
-
-        vars(AvifImagePlugin)["DEFAULT_MAX_THREADS"] = 1  # there is a process for each core
     try:
-        with Image.open(io.BytesIO(stream), formats=[form]) as image:
+        if "decode" in told:
+            stream = run_command(stream, told)
+        elif told["format"] == "AVIF":
+            from PIL import AvifImagePlugin
+
+            vars(AvifImagePlugin)["DEFAULT_MAX_THREADS"] = 1  # there is a process for each core
+        with Image.open(io.BytesIO(stream), formats=[told["format"]]) as image:
             image.convert("RGB").save(Path("images", f"{name}.png"), compress_level=1)
     except Exception as error:  # damaged streams make Pillow raise nearly everything
         return f"{name}: {error or type(error).__name__}"
     return ""
+
+
+def run_command(stream: bytes, told: "dict[str, Any]") -> bytes:
+    """What the command writes for a stream, run in a folder of its own. Raises ProgramError."""
+    with tempfile.TemporaryDirectory(dir=".") as made:
+        folder = Path(made).resolve()
+        source, target = folder / f"image.{told['ending']}", folder / f"decoded.{told['pixels']}"
+        source.write_bytes(stream)
+        values = {
+            "input": str(source),
+            "output": str(target),
+            "folder": str(Path(__file__).resolve().with_name(FILES)),
+        }
+        words = [re.sub(r"\{([a-z]+)\}", lambda found: values[found[1]], word) for word in told["decode"]]
+        done = subprocess.run(
+            words, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+        )
+        if done.returncode or not target.is_file():
+            said = "; ".join(done.stdout.decode(errors="replace").split("\n")[-4:]).strip("; ")
+            raise ProgramError(f"{words[0]} ended with {done.returncode} and no picture: {said}")
+        return target.read_bytes()
 
 
 def main() -> int:
@@ -93,12 +126,14 @@ def main() -> int:
     except (DataError, OSError, zipfile.BadZipFile) as error:
         print(f"decode: {error}", file=sys.stderr)
         return 2
+    for path in Path(__file__).with_name(FILES).glob("**/*"):
+        path.chmod(0o755)  # of a file below the top level an unpacker may have lost it
     Path("images").mkdir(exist_ok=True)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = max(1, min(cores, len(streams)))
     largest_first = sorted(streams, key=lambda name: -len(streams[name]))
     with ProcessPoolExecutor(workers) as pool:
-        jobs = [pool.submit(to_png, name, streams[name], told["format"]) for name in largest_first]
+        jobs = [pool.submit(to_png, name, streams[name], told) for name in largest_first]
         problems = [problem for job in jobs if (problem := job.result())]
     for problem in problems:
         print(f"decode: {problem}", file=sys.stderr)

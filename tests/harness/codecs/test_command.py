@@ -1,6 +1,7 @@
 """External programs as codecs: real ones, and small ones that misbehave in every way."""
 
 import json
+import os
 import shutil
 import stat
 import subprocess
@@ -14,6 +15,8 @@ import pytest
 from codec_checks import ODD_NAMES, check_description, check_round_trip, check_submission
 from helpers import photograph
 
+from harness.challenge.archive import data_file_bytes
+from harness.challenge.profiles import load_profile
 from harness.codecs.protocol import Submittable
 from harness.codecs.registry import open_codec
 from harness.errors import ClicError
@@ -215,3 +218,119 @@ def test_the_command_line_takes_the_file(
     done = clic("encode", photographs, "--codec", write(CJXL), "--out", tmp_path / "out", "--workers", "1")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "candidates.csv").read_text().count("\n") == 1 + 4 * 3
+
+
+# A codec of one's own, whose streams no library knows: every second pixel of every second row, deflated.
+THINNER = """
+import sys, zlib
+import numpy as np
+from PIL import Image
+pixels = np.asarray(Image.open(sys.argv[1]).convert("RGB"))
+step = int(sys.argv[3])
+height, width, _ = pixels.shape
+head = bytes([step]) + width.to_bytes(2, "big") + height.to_bytes(2, "big")
+open(sys.argv[2], "wb").write(head + zlib.compress(pixels[::step, ::step].tobytes(), 9))
+"""
+WIDER = """
+import sys
+from tables import planes
+from PIL import Image
+data = open(sys.argv[1], "rb").read()
+if data[:4] == b"sick":
+    sys.exit("this stream is sick")
+Image.fromarray(planes(data)).save(sys.argv[2])
+"""
+TABLES = """
+import zlib
+import numpy as np
+def planes(data):
+    step, width, height = data[0], int.from_bytes(data[1:3], "big"), int.from_bytes(data[3:5], "big")
+    small = np.frombuffer(zlib.decompress(data[5:]), np.uint8).reshape(-(-height // step), -(-width // step), 3)
+    return np.kron(small, np.ones((step, step, 1), np.uint8))[:height, :width]
+"""
+SENT = """
+encode = ["python3", "{folder}/thin.py", "{input}", "{output}", "{point}"]
+decode = ["python3", "{folder}/decoder/wide.py", "{input}", "{output}"]
+files = ["decoder"]
+output_ending = "thin"
+points = ["16", "8", "4"]
+version = "1"
+input = "ppm"
+"""
+
+
+@pytest.fixture
+def sent(write: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The TOML file of a codec with a program as decoder, where python3 is that of the project, as in its container."""
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    (tmp_path / "decoder").mkdir()
+    (tmp_path / "thin.py").write_text(THINNER)
+    (tmp_path / "decoder" / "wide.py").write_text(WIDER)
+    (tmp_path / "decoder" / "tables.py").write_text(TABLES)
+    return write(SENT)
+
+
+def test_a_program_is_sent_as_decoder(sent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # where a configuration alone looks for {folder}
+    codec = open_codec(sent)
+    assert isinstance(codec, Submittable)
+    check_description(codec)
+    check_round_trip(codec, PIXELS, "4")
+    check_submission(codec, dict.fromkeys(ODD_NAMES, PIXELS), tmp_path / "submission")
+    members = codec.decoder_files("bs.zip", "bs.bin")
+    assert {name for name in members if name.startswith("files/")} == {
+        "files/decoder/wide.py",
+        "files/decoder/tables.py",
+    }
+
+
+def test_what_is_sent_tells_measurements_apart(sent: str, tmp_path: Path) -> None:
+    before = open_codec(sent).config()
+    (tmp_path / "decoder" / "tables.py").write_text(TABLES + "# another one\n")
+    assert open_codec(sent).config() != before
+
+
+def test_a_program_that_fails_in_the_container_is_told(sent: str, tmp_path: Path) -> None:
+    codec = open_codec(sent)
+    assert isinstance(codec, Submittable)
+    profile, folder = load_profile("clic2027"), tmp_path / "unpacked"
+    streams = {"well": codec.encode(PIXELS, "8").stream, "ill": b"sick"}
+    for name, content in codec.decoder_files(profile.data_file, profile.payload).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    (folder / profile.data_file).write_bytes(data_file_bytes(codec.pack(streams), profile))
+    done = subprocess.run([sys.executable, "decode"], cwd=folder, capture_output=True, text=True, check=False)
+    assert (
+        done.returncode == 1 and "decode: ill: python3 ended with 1 and no picture: this stream is sick" in done.stderr
+    )
+    assert [path.name for path in (folder / "images").iterdir()] == ["well.png"]
+    assert not list(folder.glob("tmp*"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('["decoder"]', '["decoders"]', "key 'files' has 'decoders', which is nothing beside its TOML file"),
+        ('["decoder"]', '["../decoder"]', "key 'files' has '../decoder', which is nothing beside"),
+        ('"{folder}/decoder/wide.py"', '"wide.py"', "key 'files' sends what 'decode' does not use; name one there by"),
+    ],
+)
+def test_wrong_files_to_send_are_one_line(sent: str, old: str, new: str, says: str) -> None:
+    path = Path(sent)
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(ClicError, match=f"codec 'mine': {says}"):
+        open_codec(sent)
+
+
+def test_a_program_goes_all_the_way(
+    sent: str, clic: Callable[..., subprocess.CompletedProcess[str]], photographs: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    words = ("--rates", "2", "--profile", "clic2022", "--workers", "1")
+    done = clic("submit", photographs, "--codec", sent, "--out", out, *words)
+    assert done.returncode == 0, done.stderr
+    assert "4/4 images equal to the encoder's reconstruction" in done.stderr
+    # in one archive with a codec that Pillow reads
+    both = clic("submit", photographs, "--codec", sent, "--codec", "webp,method=0", "--out", out, *words)
+    assert both.returncode == 0, both.stderr
+    assert "mine + webp,method=0" in (out / "leaderboard.csv").read_text()
