@@ -23,10 +23,11 @@ from harness.scores.objectives import psnr
 from harness.store import DATABASE, WRITTEN, Store, open_store
 from harness.sweep.executor import Executor
 from harness.sweep.originals import Originals, record_originals
+from harness.sweep.plan import Plan
 from leaderboard.columns import BD_RATES, COMPARISON
-from leaderboard.comparison import Unreached, compare
+from leaderboard.comparison import Reached, Unreached, compare
 from leaderboard.contenders import Choice, Contender, Request, choose, measure, plans, with_further
-from leaderboard.decoded import FOLDER, decode_all, decode_seconds, picture_path
+from leaderboard.decoded import FOLDER, decode_all, decode_seconds, pictures_folder
 from leaderboard.report.compared import Compared, report_of_comparison
 from leaderboard.report.model import Photograph, Reproduction
 from leaderboard.report.page import NAME, write_page
@@ -99,9 +100,9 @@ def compare_codecs(
         contenders = [with_further(one, store, executor, request.goal(images)) for one in swept]
         run = _Run(store, originals, request, contenders)
         choices = run.choices()
-        for contender in contenders:
-            with bar(f"decode {contender.name}") as progress:
-                decode_all(contender.plan, store, run.chosen(choices, contender), executor, progress)
+        for plan, chosen in run.chosen(choices):
+            with bar(f"decode {plan.codec.name}") as progress:
+                decode_all(plan, store, chosen, executor, progress)
         comparison = run.comparison(image_set, choices)
         page = run.write(images_folder, comparison, choices)
     return Compares(comparison, page, [one.name for one in contenders if len(one.failures)])
@@ -129,17 +130,24 @@ class _Run:
                     log(f"{contender.name} at {rate} bpp: {choice.outcome.reason}")
         return found
 
-    def chosen(self, choices: Mapping[tuple[str, Rate], Choice], contender: Contender) -> dict[str, pd.DataFrame]:
-        """The rows that were chosen for a codec, by rate."""
-        return {
-            str(rate): choice.rows
-            for (name, rate), choice in choices.items()
-            if name == contender.name and choice.selection
-        }
+    def chosen(self, choices: Mapping[tuple[str, Rate], Choice]) -> list[tuple[Plan, dict[Path, pd.DataFrame]]]:
+        """Each codec with its rows that were chosen, for itself or a union, by the folder of their pictures."""
+        found: dict[str, tuple[Plan, dict[Path, pd.DataFrame]]] = {}
+        for contender in self.contenders:
+            folders = {
+                pictures_folder(self.store.folder, contender.plan, str(rate)): choice.rows
+                for (name, rate), choice in choices.items()
+                if name == contender.name and choice.selection
+            }
+            for plan in contender.swept:
+                _, of_codec = found.setdefault(plan.codec.sha256, (plan, {}))
+                for folder, rows in folders.items():
+                    of_codec[folder] = rows[rows["codec_sha256"] == plan.codec.sha256]
+        return list(found.values())
 
     def candidates(self) -> pd.DataFrame:
         """Of all codecs that have some."""
-        tables = [one.candidates for one in self.contenders if len(one.candidates)]
+        tables = [one.shown(one.candidates) for one in self.contenders if len(one.candidates)]
         if not tables:
             raise ClicError("no codec could code any of the images; mend what is named above, and run again")
         return pd.concat(tables, ignore_index=True)
@@ -147,7 +155,9 @@ class _Run:
     def comparison(self, image_set: str, choices: Mapping[tuple[str, Rate], Choice]) -> dict[str, Any]:
         """All of comparison.json."""
         with bar("compare") as progress:
-            made = compare(image_set, self.candidates(), [choice.outcome for choice in choices.values()], progress)
+            outcomes = [choice.outcome for choice in choices.values()]
+            unions = [one.name for one in self.contenders if one.is_union]
+            made = compare(image_set, self.candidates(), outcomes, progress, unions)
         for row in made["codecs"]:
             choice = choices[row["codec"], Rate.parse(row["rate"])]
             assert choice.selection is not None
@@ -186,7 +196,7 @@ class _Run:
         out = self.store.folder
         scores = _scores(choices)
         rows, rates = pd.DataFrame(comparison["codecs"]), pd.DataFrame(comparison["bd_rate"])
-        if len(self.contenders) == 1:
+        if rates.empty:
             rates = pd.DataFrame(columns=[column.name for column in BD_RATES])
         self._write_failures(out / "failures.csv")
         write_atomic(out / COMPARISON_FILE, as_json(comparison).encode())
@@ -208,7 +218,7 @@ class _Run:
 
     def _write_failures(self, path: Path) -> None:
         """Write what could not be coded by any of the codecs, or remove what an earlier run wrote."""
-        failures = pd.concat([one.failures for one in self.contenders], ignore_index=True)
+        failures = pd.concat([one.failures for one in self.contenders], ignore_index=True).drop_duplicates()
         if failures.empty:
             path.unlink(missing_ok=True)
         else:
@@ -221,7 +231,8 @@ class _Run:
                 source.name,
                 source.path,
                 {
-                    (name, float(rate.exact)): picture_path(self.store.folder, plans[name], str(rate), source.name)
+                    (name, float(rate.exact)): pictures_folder(self.store.folder, plans[name], str(rate))
+                    / f"{source.name}.png"
                     for (name, rate), choice in choices.items()
                     if choice.selection
                 },
@@ -263,11 +274,13 @@ def _scores(choices: Mapping[tuple[str, Rate], Choice]) -> pd.DataFrame:
     tables = [
         choice.rows.assign(
             rate=str(rate),
+            codec=name,
+            point=choice.rows["image"].map(choice.outcome.points),
             bpp=8 * choice.rows["bytes"] / (choice.rows["width"] * choice.rows["height"]),
             psnr=choice.rows["mse"].map(psnr),
         )
-        for (_, rate), choice in choices.items()
-        if choice.selection
+        for (name, rate), choice in choices.items()
+        if isinstance(choice.outcome, Reached)
     ]
     columns = ["codec", "rate", "image", "width", "height", "point", "bytes", "bpp"]
     columns += ["msssim_competition", "msssim_paper", "mse", "psnr", "pixels_sha256"]

@@ -5,7 +5,7 @@ of the curve of every image at the same operating point, so that they do not dep
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations, permutations
 from typing import Any, TypeVar
@@ -60,13 +60,16 @@ def compare(
     candidates: pd.DataFrame,
     outcomes: Sequence[Reached | Unreached],
     progress: Callable[[int, int], None] | None = None,
+    unions: Collection[str] = (),
 ) -> dict[str, Any]:
     """All of `comparison.json`, as plain values.
 
     `set` names the images; `measures` says for each score its metric, definition and averaging; `codecs` has a row for
     each codec and rate that was reached (`bytes` of the set, `bpp` over all its pixels, the four scores); `unreached`
     the others with their reasons; `bd_rate` each codec against each other one in each score, per cent, negative where
-    less is needed, or null and a reason; `paired` each two codecs' nearly equal encodes of single images.
+    less is needed, or null and a reason; `paired` each two codecs' nearly equal encodes of single images. `unions`
+    names the codecs that give each image by one of several: their encodes are those of others, and they have no
+    operating point for all images, so they are in `codecs` alone.
 
     `candidates` has the columns of `candidates.csv`, of all codecs and the same images; `progress` is told how many
     steps are done, and of how many. A codec without a candidate may be among the `unreached`. Raises ClicError for a
@@ -83,6 +86,7 @@ def compare(
     _check_outcomes(outcomes, codecs)
     named = dict.fromkeys([*codecs, *(outcome.codec for outcome in outcomes)])
     places = {codec: place for place, codec in enumerate(named)}
+    codecs = [codec for codec in codecs if codec not in unions]
     pairs = _with_common_images(candidates, codecs)
     steps = _Steps(progress, len(MEASURES) + len(pairs))
     order = sorted(outcomes, key=lambda outcome: (float(outcome.rate), places[outcome.codec]))
@@ -90,6 +94,7 @@ def compare(
         "set": image_set,
         "images": int(candidates["image"].nunique()),
         "measures": {name: asdict(measure) for name, measure in MEASURES.items()},
+        "unions": sorted(unions),
         "codecs": [_row(candidates, outcome) for outcome in order if isinstance(outcome, Reached)],
         "unreached": [asdict(outcome) for outcome in order if isinstance(outcome, Unreached)],
         "bd_rate": [row for name in MEASURES for row in steps.done(_bd_rates(image_set, candidates, codecs, name))],

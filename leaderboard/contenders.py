@@ -1,7 +1,8 @@
 """The codecs of a comparison: each coded over one set of photographs, and selected from at each rate.
 
 All codecs are treated alike, whether they bring a decoder or not: a selection's bytes are those of the streams, without
-the container in which a submission would put them.
+the container in which a submission would put them. A union ("avif + clic") is one, too: nothing is coded for it but
+what its members lack, and each photograph is by whichever of them does best.
 """
 
 import math
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import pandas as pd
 
 from harness.challenge.profiles import Profile, Target
-from harness.codecs.registry import canonical, open_codec
+from harness.codecs.registry import canonical, open_codec, parts
 from harness.errors import ClicError
 from harness.images import SourceImage
 from harness.progress import Progress, counted, log
@@ -49,11 +50,13 @@ class Request:
 class Contender:
     """A codec after its sweep: its candidates, and why some are missing.
 
+    `swept` are the codecs whose candidates these are: a union's members, or the codec itself.
     `failures` has a row `codec,image,point,reason` for each candidate that could not be made, with an empty point where
     the whole photograph is concerned; `failed` maps the photographs without any candidate to the reason.
     """
 
     plan: Plan
+    swept: Sequence[Plan]
     candidates: pd.DataFrame
     failures: pd.DataFrame
     failed: dict[str, str]
@@ -62,6 +65,17 @@ class Contender:
     def name(self) -> str:
         """Of its codec."""
         return self.plan.codec.name
+
+    @property
+    def is_union(self) -> bool:
+        """Whether its candidates are those of several codecs."""
+        return len(self.swept) > 1
+
+    def shown(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Rows of candidates as a comparison shows them: by its name, a union's points with their codec in front."""
+        if not self.is_union:
+            return rows
+        return rows.assign(codec=self.name, point=rows["codec"] + " " + rows["point"].map(str))
 
 
 @dataclass(frozen=True)
@@ -96,25 +110,28 @@ def plans(codecs: Sequence[str], originals: Originals) -> list[Plan]:
 
 def measure(plan: Plan, store: Store, executor: Executor, reread: bool, bar: Bar) -> Contender:
     """Code what is missing of a codec. Photographs that it cannot code are in what is returned, not raised."""
-    try:
-        with bar(f"sweep {plan.codec.name}") as progress:
-            candidates = sweep(plan, store, executor, reread, progress)
-    except ClicError:
-        candidates = store.candidates(plan.originals.id, [plan.codec.sha256])
-        if _failures(plan, store).empty:  # something else went wrong
-            raise
-    failures = _failures(plan, store)
+    members = parts(plan.codec.spec)
+    swept = [replace(plan, codec=describe(open_codec(spec), spec)) for spec in members] if len(members) > 1 else [plan]
+    for one in swept:
+        try:
+            with bar(f"sweep {one.codec.name}") as progress:
+                sweep(one, store, executor, reread, progress)
+        except ClicError:
+            if _failures(one, store).empty:  # something else went wrong
+                raise
+    candidates = store.candidates(plan.originals.id, [one.codec.sha256 for one in swept])
+    failures = pd.concat([_failures(one, store) for one in swept], ignore_index=True)
     coded = set(candidates["image"])
     reasons = dict(zip(failures["image"], failures["reason"], strict=True))
     failed = {name: reasons.get(name, "no candidate") for name in plan.originals.hashes if name not in coded}
     log(f"{plan.codec.name}: {counted(len(candidates), 'candidate')} of {counted(len(coded), 'image')}")
-    return Contender(plan, candidates, failures, failed)
+    return Contender(plan, swept, candidates, failures, failed)
 
 
 def with_further(contender: Contender, store: Store, executor: Executor, goal: Goal) -> Contender:
     """The codec with what it adds for the goal, selected from alone: what it is worth must not depend on the others."""
-    swept = Swept(open_codec(contender.plan.codec.spec), contender.plan)
-    return replace(contender, candidates=sweep_further([swept], store, executor, goal))
+    swept = [Swept(open_codec(plan.codec.spec), plan) for plan in contender.swept]
+    return replace(contender, candidates=sweep_further(swept, store, executor, goal))
 
 
 def _failures(plan: Plan, store: Store) -> pd.DataFrame:
@@ -148,7 +165,8 @@ def choose(contender: Contender, store: Store, target: Target, objective: str) -
     selection = select(contender.candidates, budget, objective)
     rows = chosen_rows(contender.candidates, selection).drop_duplicates("image")
     _record(contender, store, target, selection, rows)
-    points = {str(image): point for image, point in zip(rows["image"], rows["point"], strict=True)}
+    shown = contender.shown(rows)
+    points = {str(image): point for image, point in zip(shown["image"], shown["point"], strict=True)}
     return Choice(Reached(name, rate, points, selection.bytes), budget, rows, selection)
 
 

@@ -1,7 +1,8 @@
 """The chosen streams of a comparison as pictures: decoded by their codec, and kept as PNG files.
 
 A picture's file is `decoded/CODEC/RATE/NAME.png`; the codec's folder ends in the first digits of its hash, so that
-another version of it has another folder. What is there already is read, not trusted.
+another version of it has another folder. A union's pictures are decoded by its members. What is there already is read,
+not trusted.
 """
 
 import io
@@ -57,9 +58,9 @@ def folder_of(name: str, digest: str) -> str:
     return f"{readable}-{digest[:8]}"
 
 
-def picture_path(run: Path, plan: Plan, rate: str, image: str) -> Path:
-    """Where the picture of a codec's choice for a photograph lies."""
-    return run / FOLDER / folder_of(plan.codec.name, plan.codec.sha256) / rate / f"{image}.png"
+def pictures_folder(run: Path, plan: Plan, rate: str) -> Path:
+    """Where the pictures of a codec's choices lie, named by the photographs."""
+    return run / FOLDER / folder_of(plan.codec.name, plan.codec.sha256) / rate
 
 
 @dataclass(frozen=True)
@@ -87,14 +88,14 @@ class _Streams:
 
 
 def decode_all(
-    plan: Plan, store: Store, chosen: Mapping[str, pd.DataFrame], executor: Executor, progress: Progress
+    plan: Plan, store: Store, chosen: Mapping[Path, pd.DataFrame], executor: Executor, progress: Progress
 ) -> None:
-    """Decode a codec's chosen rows, given by rate, and write the pictures that are not there yet.
+    """Decode a codec's chosen rows, given by the folder of their pictures, and write those that are not there yet.
 
-    Each stream is decoded once, however many rates chose it; the seconds go into the store. Raises ClicError where a
-    stream does not decode to the pixels that were scored.
+    Each stream is decoded once, however many rates and unions chose it; the seconds go into the store. Raises ClicError
+    where a stream does not decode to the pixels that were scored.
     """
-    wanted = _missing(plan, store.folder, chosen)
+    wanted = _missing(chosen)
     for done, (task, result) in enumerate(executor.run(_decode, _tasks(plan, store.folder, wanted)), 1):
         if isinstance(result, Lost):
             raise ClicError(f"{plan.codec.name}: {task.name} cannot be decoded: {result.reason}; mend the codec")
@@ -123,11 +124,11 @@ def decode_seconds(store: Store, rows: pd.DataFrame) -> float:
     return math.fsum(known.get(key, math.nan) for key in keys)
 
 
-def _missing(plan: Plan, run: Path, chosen: Mapping[str, pd.DataFrame]) -> dict[Key, _Wanted]:
+def _missing(chosen: Mapping[Path, pd.DataFrame]) -> dict[Key, _Wanted]:
     wanted: dict[Key, _Wanted] = {}
-    for rate, rows in chosen.items():
+    for folder, rows in chosen.items():
         for row in rows.itertuples():
-            path = picture_path(run, plan, rate, row.image)
+            path = folder / f"{row.image}.png"
             if not _shows(path, row.pixels_sha256):
                 key = Key(row.image_sha256, row.codec_sha256, row.point)
                 wanted.setdefault(key, _Wanted(row.stream_sha256, row.pixels_sha256, [])).paths.append(path)

@@ -18,8 +18,8 @@ def add_arguments(parser: ArgumentParser) -> None:
         action="append",
         required=True,
         dest="codecs",
-        help="one of 'clic codecs', module:attribute or a .toml file; settings follow as ,key=value; once for each "
-        "codec, the report's subject first",
+        help="one of 'clic codecs', module:attribute or a .toml file; settings follow as ,key=value, and "
+        "'avif + clic' is each photograph by the better; once for each codec, the report's subject first",
     )
     parser.add_argument(
         "--rates", metavar="BPP[,BPP...]", type=shared.comma_list, help="bits per pixel; default: the profile's"

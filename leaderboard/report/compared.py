@@ -39,6 +39,8 @@ def report_of_comparison(compared: Compared) -> Report:
     board = board.assign(rate=board["rate"].astype(float), entrant=board["codec"])
     board = board.sort_values("entrant", key=lambda names: names.map(codecs.index), kind="stable", ignore_index=True)
     image_set = str(comparison["set"])
+    alone = candidates[~candidates["codec"].isin(comparison.get("unions", ()))]  # a union has neither curve nor pairs
+    first, *others = alone["codec"].unique() if len(alone) else codecs
     tables = {codec: candidates[candidates["codec"] == codec] for codec in codecs}
     return Report(
         title=" · ".join(codecs) if len(codecs) <= 3 else f"{codecs[0]} and {len(codecs) - 1} other codecs",
@@ -49,10 +51,10 @@ def report_of_comparison(compared: Compared) -> Report:
         scores=compared.scores.assign(entrant=compared.scores["codec"], rate=compared.scores["rate"].astype(float)),
         candidates=candidates,
         photographs=compared.photographs,
-        curves={name: measured_curves(candidates, image_set, measure) for name, measure in MEASURES.items()},
+        curves={name: measured_curves(alone, image_set, measure) for name, measure in MEASURES.items()},
         archived=archived_rows(sorted(set(board["rate"]))),
         bd_rates=pd.DataFrame(comparison["bd_rate"]),
-        paired=[pair_encodes(tables[codecs[0]], tables[codec]) for codec in codecs[1:]],
+        paired=[pair_encodes(tables[first], tables[codec]) for codec in others],
         missing=[f"{row['codec']} at {row['rate']} bpp: {row['reason']}" for row in comparison.get("unreached", ())],
         reproduction=compared.reproduction,
         links=compared.links,

@@ -112,6 +112,43 @@ def test_three_codecs_from_photographs_to_the_report(clic: Clic, here: Path) -> 
     assert "clic compare IMAGES --out DIR --codec" in page and "comparison.json: all figures of this page" in page
 
 
+def test_a_union_is_a_contender(clic: Clic, here: Path) -> None:
+    """It codes and decodes nothing that its members have, and scores not lower than either within the same bytes."""
+    out, log = here / "out", here / "log"
+    command = ("compare", here / "photographs", "--out", out, *options(TOY, "webp,method=0"), "--rates", "0.5,2")
+    assert clic(*command, TOY_LOG=str(log)).returncode == 0
+    calls = len(log.read_text().splitlines())
+    union = f"{TOY} + webp,method=0"
+    done = clic(*command, *options(union), TOY_LOG=str(log))
+    assert done.returncode == 0, done.stderr
+    assert len(log.read_text().splitlines()) == calls
+    made, name = comparison(out), "toy + webp,method=0"
+    assert made["unions"] == [name] and f" {name} " in done.stdout
+    rows = {(row["codec"], row["rate"]): row for row in made["codecs"]}
+    for rate in ("0.5", "2"):
+        best = rows[name, rate]
+        assert best["bytes"] <= best["budget_bytes"] and best["decode_seconds"] > 0
+        for alone in ("toy", "webp,method=0"):
+            if (alone, rate) in rows:
+                assert best["selection_score"] >= rows[alone, rate]["selection_score"]
+    # its points are its members', it has no curve of its own, and its pictures are those that were scored
+    scores = [row for row in table(out / "scores.csv") if row["codec"] == name]
+    assert len(scores) == 6 and all(row["point"].startswith(("toy ", "webp,method=0 ")) for row in scores)
+    assert not [row for row in made["bd_rate"] if name in (row["codec"], row["anchor"])]
+    [folder] = out.glob("decoded/toy_+_webp*")
+    shown = {(row["rate"], row["image"]): row["pixels_sha256"] for row in scores}
+    from harness.images import load_rgb, pixels_sha256
+
+    for (rate, image), digest in shown.items():
+        assert pixels_sha256(load_rgb(folder / rate / f"{image}.png")) == digest
+    # alone, and named first, it has a page too
+    alone = clic("compare", here / "photographs", "--out", out, *options(union, "jpeg"), "--rates", "2")
+    assert alone.returncode == 0, alone.stderr
+    assert name in (out / "report.html").read_text()
+    alone = clic("compare", here / "photographs", "--out", out, *options(union), "--rates", "2")
+    assert alone.returncode == 0, alone.stderr
+
+
 def test_codecs_add_further_points_for_the_rates(clic: Clic, here: Path) -> None:
     """As in a submission: the same codec with qualities between its points makes better use of the bytes."""
     out = here / "out"
