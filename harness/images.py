@@ -3,7 +3,7 @@
 import io
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from PIL import Image
 
 from harness.errors import ClicError
 from harness.files import sha256
-from harness.progress import counted
+from harness.progress import counted, log
 
 ENDINGS = {".png", ".webp", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".avif"}
 NAME_BYTES = 243  # of a name without ending: with ".png" and what an unfinished file adds, file systems take 255
@@ -114,6 +114,13 @@ def _check_name(path: Path) -> None:
     for fault, found in faults.items():
         if found:
             raise ClicError(f"{str(path)!r}: its name has {fault}, which no decoded file's may have; rename it")
+
+
+def log_notes(images: Iterable[SourceImage]) -> None:
+    """Tell what conversion changes, a line for each image where it changes something."""
+    for source in images:
+        if source.note:
+            log(f"{source.path.name}: {source.note}")
 
 
 def require_folder(path: Path, wanted: str) -> None:

@@ -2,8 +2,8 @@
 
 The rules, as far as the challenge states them or its boards show them: every accepted submission is a row, and a later
 or better one of the same team replaces none; what is over the budget is no row; in the test phase a decoder must be,
-bit for bit, one of the same team's validation phase; the slowest quarter of a track's test submissions, and a team
-without all three rates there, win no prize.
+bit for bit, one of the same team's validation phase; of a track's test submissions the slowest, as many as the profile
+says, and a team without all three rates there, win no prize.
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 
 import pandas as pd
 
+from harness.challenge.profiles import load_profile, profile_names
 from harness.errors import ClicError
 from harness.imagesets import canonical
 from harness.rates import Rate
@@ -22,7 +23,6 @@ from leaderboard.archived import archived_rows, context_rows
 
 Phase = Literal["validation", "test"]
 PRIZE_RATES = (0.075, 0.15, 0.3)
-SLOWEST = 0.25
 DECIMALS = 5
 SAME = ["image_set", "rate", "phase", "track", "decoder_sha224", "data_sha224"]
 COLUMNS = tuple(field.name for field in fields(Entry) if field.name not in ("id", "allocation", "date"))
@@ -70,6 +70,11 @@ def entries_table(entries: Sequence[Entry]) -> pd.DataFrame:
     return table.sort_values("time", kind="stable", ignore_index=True)
 
 
+def slowest_share(profile: str) -> float:
+    """The share of a track's rows that are too slow for a prize, by the rules of that name; 0 where none have it."""
+    return load_profile(profile).slowest_share if profile in profile_names() else 0.0
+
+
 def judge(entries: pd.DataFrame) -> pd.DataFrame:
     """`entries`, as `entries_table` gives them, with `stays` (bool) and `reason` (why an entry is no row, or empty)."""
     reasons: list[str] = []
@@ -107,9 +112,10 @@ def standing(entries: pd.DataFrame) -> pd.DataFrame:
     )
     reasons: list[list[str]] = [[] for _ in range(len(rows))]
     test = rows[rows["phase"] == "test"]
-    for _, group in test.groupby(board):
-        for index in group["decode_seconds"].nlargest(int(SLOWEST * len(group))).index:
-            reasons[index].append("among the slowest quarter")
+    for (*_, profile), group in test.groupby([*board, "profile"]):
+        share = slowest_share(str(profile))
+        for index in group["decode_seconds"].nlargest(int(share * len(group))).index:
+            reasons[index].append(f"among the slowest {100 * share:g} %")
     for _, group in test.groupby(["image_set", "track", "team"]):
         lacking = [rate for rate in PRIZE_RATES if rate not in set(group["rate"])]
         if lacking:

@@ -6,8 +6,8 @@ side by side is an order of magnitude. The boards of 2025 have both tracks in on
 
 from dataclasses import dataclass
 
+from harness.challenge.profiles import load_profile, newest_profile
 from leaderboard.archived import TRACK, boards, read_board
-from leaderboard.entries import SLOWEST
 
 
 @dataclass(frozen=True)
@@ -30,15 +30,19 @@ class Pace:
 
 
 def paces(rate: float, seconds_per_megapixel: float) -> list[Pace]:
-    """The place among each archived board of that rate whose pixels are known, the oldest first."""
+    """The place among each archived board of that rate whose pixels are known, the oldest first.
+
+    The line of the slowest is that of the newest rules.
+    """
     found = []
+    share = load_profile(newest_profile()).slowest_share
     for board in boards():
         if board.track != TRACK or board.rate != rate or not board.pixels:
             continue
         seconds = read_board(board)["decode_seconds"].dropna().sort_values()
         others = (seconds / (board.pixels / 1e6)).tolist()
         rows = len(others) + 1
-        without_prize = int(SLOWEST * rows)
+        without_prize = int(share * rows)
         line = others[len(others) - without_prize]
         found.append(
             Pace(

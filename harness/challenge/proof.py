@@ -54,7 +54,7 @@ def record_in_container(found: Verification, directory: Path, profile: Profile) 
             return False
         changed = {
             "id": None,
-            "date": f"{datetime.now(UTC):%Y-%m-%d}",
+            "date": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
             "decode_seconds": found.decode_seconds,
             "accepted": found.ok,
             "findings": json.dumps([str(finding) for finding in found.findings]),

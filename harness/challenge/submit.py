@@ -42,6 +42,7 @@ from harness.codecs.registry import open_members
 from harness.codecs.union import Union, union
 from harness.errors import ClicError
 from harness.files import as_json, sha256, write_atomic
+from harness.images import log_notes
 from harness.locks import exclusive
 from harness.progress import bar, duration, log
 from harness.rates import Rate
@@ -104,9 +105,7 @@ def submit(
     zip_bytes(codec.decoder_files(request.profile.data_file, request.profile.payload))
     if request.expected:
         check_encoder(codec, request.expected, request.profile, images[0].path)
-    for source in images:
-        if source.note:
-            log(f"{source.path.name}: {source.note}")
+    log_notes(images)
     with open_store(out) as store, exclusive(out):
         with bar("read") as progress:
             originals = record_originals(images, store, rehash, progress)
@@ -189,7 +188,7 @@ class _Run:
         request, folder = self.request, self.store.folder / str(rate)
         described: dict[str, Any] = {
             "team": request.team or self.codec.name,
-            "date": f"{datetime.now(UTC):%Y-%m-%d}",
+            "date": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
             "profile": request.profile.name,
             "track": request.profile.on_track,
             "variant": request.variant,

@@ -233,3 +233,14 @@ def comma_list(text: str) -> list[str]:
     if not all(parts):
         raise ArgumentTypeError(f"{text!r} has an empty part; write it as 0.075,0.15")
     return parts
+
+
+def give_out(text: str, out: Path | None) -> None:
+    """Write a text to a file and print where it is, or print the text. Raises ClicError where it cannot be written."""
+    from harness.files import write_atomic
+
+    if out is None:
+        print(text, end="")
+    else:
+        write_atomic(out, text.encode())
+        print(out)

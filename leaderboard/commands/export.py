@@ -3,6 +3,8 @@
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 
+from harness.commands import options as shared
+
 HELP = "give out the tables of a comparison or a submission: CSV, JSON, LaTeX, Markdown, or for Codec-Compare"
 
 
@@ -29,7 +31,6 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> int:
     """Write the table, or the batches and where their list is."""
     from harness.errors import ClicError
-    from harness.files import write_atomic
     from harness.images import require_folder
     from harness.progress import log
 
@@ -46,12 +47,7 @@ def run(options: Namespace) -> int:
 
     if options.images:
         raise ClicError("--images: only for --to codec-compare; leave it out")
-    text = export_table(options.directory, options.table, options.to)
-    if options.out:
-        write_atomic(options.out, text.encode())
-        print(options.out)
-    else:
-        print(text, end="")
+    shared.give_out(export_table(options.directory, options.table, options.to), options.out)
     return 0
 
 

@@ -74,16 +74,11 @@ def _show(options: Namespace) -> int:
 
 
 def _export(options: Namespace) -> int:
-    from harness.files import write_atomic
     from leaderboard.board_store import entries, to_json
 
     found = entries(options.board)
     text = to_json(found) if options.to == "json" else _faces(found, options)
-    if options.out:
-        write_atomic(options.out, text.encode())
-        print(options.out)
-    else:
-        print(text, end="")
+    shared.give_out(text, options.out)
     return 0
 
 

@@ -5,6 +5,7 @@ import subprocess
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
@@ -136,11 +137,14 @@ def test_a_board_is_of_one_track_and_variant(photographs: Path, tmp_path: Path) 
         run = json.loads((out / "run.json").read_text())
         assert (run["track"], run["variant"]) == where
     with open_store(out) as store:
-        assert [(e.track, e.variant, e.rate) for e in store.rows(Entry)] == [
-            ("cpu", 1, "0.25"),
-            ("cpu", 2, "0.4"),
-            ("gpu", 1, "0.4"),
-        ]
+        entries = store.rows(Entry)
+    assert [(e.track, e.variant, e.rate) for e in entries] == [
+        ("cpu", 1, "0.25"),
+        ("cpu", 2, "0.4"),
+        ("gpu", 1, "0.4"),
+    ]
+    times = [datetime.fromisoformat(entry.date) for entry in entries]  # of a day there may be several
+    assert times == sorted(times) and all(time.tzinfo and "T" in e.date for time, e in zip(times, entries, strict=True))
 
 
 @pytest.mark.parametrize("moment", ["streams/*/*.bin", "0.25/decoder.zip", "0.4/bs.zip"])

@@ -115,9 +115,13 @@ def test_who_wins_no_prize() -> None:
         replace(one, phase="test", image_set="t", date=at(1440), decode_seconds=seconds[one.team]) for one in entries
     ]
     rows = standing(entries_table(entries)).query("phase == 'test' and rate == 0.15").set_index("team")["no_prize"]
-    assert rows.to_dict() == {"a": "among the slowest quarter", "b": "", "c": "", "d": "nothing at 0.3 bpp"}
+    assert rows.to_dict() == {"a": "among the slowest 25 %", "b": "", "c": "", "d": "nothing at 0.3 bpp"}
     validation = standing(entries_table(entries)).query("phase == 'validation'")
     assert set(validation["no_prize"]) == {""}
+    # rules that say nothing of the slowest, and rules of somebody's own
+    for profile in ("clic2022", "mine"):
+        others = standing(entries_table([replace(one, profile=profile) for one in entries]))
+        assert set(others["no_prize"]) == {"", "nothing at 0.3 bpp"}
 
 
 def test_best_over_time_are_the_steps_of_the_graph() -> None:
