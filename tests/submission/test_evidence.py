@@ -10,17 +10,21 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from small_model import photograph, small_model, small_networks
 
 from decoder.bitstream import checksum
 from decoder.container import pack
 from decoder.context import CONTEXTS
 from decoder.image import decode_latent
+from decoder.precision import PRECISIONS, has_bf16
 from harness.challenge.archive import zip_bytes
+from harness.scores.msssim import Reference
 from submission.codec import LearnedCodec
 from submission.encoder import analyse, encode_latent
 from submission.evidence.choices import GAINS, ONE_GAIN, ONE_RATE, REFINED, SWEPT, between, choices
 from submission.evidence.parameters import parameters_float32, parameters_int64
+from submission.evidence.precision import Compared
 from submission.evidence.rate import float_bits
 from submission.evidence.recorded import Recorded, read_data_file, record
 from submission.evidence.steps import in_steps, raster
@@ -99,6 +103,33 @@ def test_rate_is_measured_on_a_data_file(tmp_path: Path) -> None:
     done = evidence("rate", data_file(tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "images.zip" in done.stdout
+
+
+@pytest.mark.skipif(not has_bf16(), reason="this processor has no bf16")
+def test_the_price_of_bf16_is_counted(tmp_path: Path) -> None:
+    pixels = photograph(192, 256)
+    Image.fromarray(pixels).save(tmp_path / "photograph.png")
+    done = evidence("precision", tmp_path, "--gains", "60")
+    assert done.returncode == 0, done.stdout + done.stderr
+    exact, near = (LearnedCodec(effort="0", precision=each).encode for each in PRECISIONS)
+    prepared = LearnedCodec().prepare(pixels)
+    first, second = exact(prepared, "60").pixels, near(prepared, "60").pixels
+    assert first is not None and second is not None
+    off = np.mean(np.abs(first.astype(int) - second) == 1)
+    row = next(line for line in done.stdout.splitlines() if "│ 60" in line)
+    assert f"{off:.2%}" in row and f"{Reference(pixels).score(second).msssim_competition:.6f}" in row
+    assert evidence("precision", tmp_path, "--gains", "999").returncode == 2
+
+
+def test_more_than_what_is_promised_of_bf16_is_found() -> None:
+    pixels = photograph(192, 256)
+    for change, is_within in ((0, True), (2, True), (3, False)):
+        compared, near = Compared(), pixels.astype(int)
+        near[0, 0, 0] += change if near[0, 0, 0] < 128 else -change
+        compared.add(100, Reference(pixels, paper=False), pixels, near.astype(np.uint8))
+        assert compared.is_within == is_within and compared.off[change] >= 1
+    for near_score, is_within in ((0.8999, True), (0.8997, False)):
+        assert Compared(scores=[(100, 0.95, 0.95), (100, 0.9, near_score)]).is_within == is_within
 
 
 @pytest.mark.slow
