@@ -1,7 +1,7 @@
 """A codec for tests: JPEG by Pillow, with a decoder of its own that needs nothing but Pillow.
 
-A first pixel of pure magenta makes it raise, of pure cyan kill its process. TOY_LOG names a file that gets a
-line per call of encode, TOY_DELAY the seconds that a call lasts.
+A first pixel of pure magenta makes it raise, of pure cyan kill its process, of pure yellow sleep for an hour at its
+second point. TOY_LOG names a file that gets a line per call of encode, TOY_DELAY the seconds that a call lasts.
 """
 
 import io
@@ -53,6 +53,8 @@ class ToyCodec:
             raise ValueError("magenta")
         if tuple(pixels[0, 0]) == (0, 255, 255):
             os.kill(os.getpid(), signal.SIGKILL)
+        if tuple(pixels[0, 0]) == (255, 255, 0) and point == self.points()[1]:
+            time.sleep(3600)
         stream = io.BytesIO()
         Image.fromarray(pixels).save(stream, "JPEG", quality=int(point), optimize=True)
         return Encoding(stream.getvalue())

@@ -149,7 +149,7 @@ def add_executor(parser: ArgumentParser) -> None:
         "--task-limit",
         metavar="SECONDS",
         type=positive_float,
-        help="for coding one image at one point, after which its process is ended; default: an hour",
+        help="for coding one image at one point, after which its process, or Dask worker, is ended; default: an hour",
     )
     parser.add_argument(
         "--cluster",
@@ -163,15 +163,15 @@ def executor(options: Namespace) -> "Executor":
     """What `add_executor` gave. Raises ClicError where two of its options contradict each other."""
     from harness.errors import ClicError
     from harness.sweep.dask import DaskCluster
-    from harness.sweep.local import RESULT_SECONDS, LocalProcesses
+    from harness.sweep.executor import RESULT_SECONDS
+    from harness.sweep.local import LocalProcesses
 
+    limit = options.task_limit or RESULT_SECONDS
     if not options.cluster:
-        return LocalProcesses(options.workers, options.task_limit or RESULT_SECONDS)
-    if options.workers or options.task_limit:
-        raise ClicError(
-            "--workers and --task-limit are for processes of this machine, --cluster has workers of its own"
-        )
-    return DaskCluster(options.cluster)
+        return LocalProcesses(options.workers, limit)
+    if options.workers:
+        raise ClicError("--workers is for processes of this machine, --cluster has workers of its own")
+    return DaskCluster(options.cluster, limit)
 
 
 def add_time_limit(parser: ArgumentParser) -> None:

@@ -1,13 +1,17 @@
 """The tasks of a sweep on the workers of a Dask cluster, which share no disk with this machine.
 
 A task carries its image's bytes there, its results come back with their streams when all of it is done. Dask gives the
-tasks of a lost worker to another one; a task that several workers died of is lost. Messages are pickles: a cluster is
-for networks whose machines trust each other.
+tasks of a lost worker to another one; a task that several workers died of is lost. A worker on which a task takes too
+long is ended, which is the only way to end the task; where it has a nanny, that starts another one. Messages are
+pickles: a cluster is for networks whose machines trust each other.
 """
 
 import logging
+import os
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -20,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import ClicError
 from harness.progress import counted, log
-from harness.sweep.executor import Lost, R, T
+from harness.sweep.executor import RESULT_SECONDS, Lost, R, T
 from harness.sweep.local import usable_cores
 
 if TYPE_CHECKING:
@@ -34,9 +38,13 @@ LOCAL = "local"
 
 @dataclass(frozen=True)
 class DaskCluster:
-    """The cluster whose scheduler is at `address`, as tcp://host:8786, or one of this machine's cores for "local"."""
+    """The cluster whose scheduler is at `address`, as tcp://host:8786, or one of this machine's cores for "local".
+
+    A task whose next result takes longer than `result_seconds` is lost.
+    """
 
     address: str
+    result_seconds: float = RESULT_SECONDS
 
     def run(self, work: Callable[[T], Iterator[R]], tasks: Iterable[T]) -> Generator[tuple[T, R | Lost], None, None]:
         """Results with their tasks, those of a task together when it is done.
@@ -56,7 +64,7 @@ class DaskCluster:
                     except OSError as error:
                         yield task, Lost(f"its file cannot be read ({error.strerror})")
                         continue
-                    running[_submit(client, work, sent, ours)] = task
+                    running[self._submit(client, work, sent, ours)] = task
                 if not running:
                     return
                 try:
@@ -68,11 +76,16 @@ class DaskCluster:
                     continue
                 for future in done:
                     task = running.pop(future)
-                    for result in self._results(future):
+                    for result in self._results(client, future):
                         yield task, result
 
-    def _results(self, future: "Future") -> Iterable[Any]:
-        """What a task came to."""
+    def _submit(self, client: "Client", work: Callable[[T], Iterator[R]], task: T, ours: dict[str, str]) -> "Future":
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Sending large graph")  # an image's bytes, which have to go there
+            return client.submit(_whole, work, task, ours, self.result_seconds, pure=False)
+
+    def _results(self, client: "Client", future: "Future") -> Iterable[Any]:
+        """What a task came to. The worker that one of them still holds up is ended."""
         from distributed import KilledWorker
 
         if future.cancelled():
@@ -86,7 +99,10 @@ class DaskCluster:
             raise error
         if error is not None:
             return [Lost(f"{type(error).__name__}: {error}")]
-        return list(future.result())
+        results, stuck = future.result()
+        if stuck:
+            client.run(_leave, workers=[stuck], wait=False, on_error="ignore")
+        return list(results)
 
 
 def versions() -> dict[str, str]:
@@ -116,17 +132,34 @@ def differences(ours: dict[str, str], theirs: dict[str, str]) -> str:
     )
 
 
-def _submit(client: "Client", work: Callable[[T], Iterator[R]], task: T, ours: dict[str, str]) -> "Future":
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Sending large graph")  # an image's bytes, which have to go there
-        return client.submit(_whole, work, task, ours, pure=False)
+def _whole(
+    work: Callable[[T], Iterator[R]], task: T, expected: dict[str, str], limit: float
+) -> tuple[list[R | Lost], str]:
+    """On a worker: all results of a task; and the worker's address where the task was too slow and still goes on.
 
+    Raises ClicError where the worker came late, and has other versions.
+    """
+    from distributed import get_worker
 
-def _whole(work: Callable[[T], Iterator[R]], task: T, expected: dict[str, str]) -> list[R]:
-    """On a worker: all results of a task. Raises ClicError where it came late, and has other versions."""
     if found := differences(expected, versions()):
         raise ClicError(f"a Dask worker has other versions ({found}); install the same there and run again")
-    return list(work(task))
+    steps, results = work(task), list[R | Lost]()
+    hand = ThreadPoolExecutor(1)  # a thread beside this one, which cannot wait and work
+    try:
+        while True:
+            step = hand.submit(next, steps, None)
+            if not wait_for([step], limit).done:
+                return [*results, Lost.too_slow(limit)], str(get_worker().address)
+            if (result := step.result()) is None:
+                return results, ""
+            results.append(result)
+    finally:
+        hand.shutdown(wait=False)
+
+
+async def _leave() -> None:
+    """On a worker: end its process. Asynchronous, as what Dask does not wait for has to be."""
+    os._exit(1)
 
 
 def _compare(client: "Client") -> None:

@@ -14,6 +14,7 @@ class Portable(Protocol):
 
 T = TypeVar("T", bound=Portable)
 R = TypeVar("R")
+RESULT_SECONDS = 3600.0  # that a task may take to its next result: an image at one point, by the slowest of codecs
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,11 @@ class Lost:
 
     reason: str
     again: bool = True
+
+    @classmethod
+    def too_slow(cls, seconds: float) -> Self:
+        """One whose next result did not come within the seconds that it may take."""
+        return cls(f"nothing came for {seconds:g} s, so it was ended", again=False)
 
 
 class Executor(Protocol):

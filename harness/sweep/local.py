@@ -17,9 +17,8 @@ from pebble import ProcessExpired, ProcessPool
 from harness.memory import available_bytes, peak_bytes
 from harness.processes import QuietContext
 from harness.progress import log
-from harness.sweep.executor import Lost, R, T
+from harness.sweep.executor import RESULT_SECONDS, Lost, R, T
 
-RESULT_SECONDS = 3600.0  # that a task may take to its next result: an image at one point, by the slowest of codecs
 WATCH_SECONDS = 1.0  # between looks at workers that say nothing
 SPARE = 0.1  # of the free memory, left for all others
 
@@ -128,7 +127,7 @@ class _Seat:
         except ProcessExpired as error:
             return Lost(_cause_of_death(int(error.exitcode)))
         except TimeoutError:
-            return Lost(f"nothing came for {self.result_seconds:g} s, so it was ended", again=False)
+            return Lost.too_slow(self.result_seconds)
         except (BrokenProcessPool, CancelledError, RuntimeError) as error:  # it died before it had the task
             self.close()
             return Lost(f"its process could not work ({str(error) or type(error).__name__})")

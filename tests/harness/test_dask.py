@@ -120,6 +120,27 @@ def test_an_image_that_kills_workers_fails_alone(
     assert count(tmp_path / "out") == 4 * POINTS
 
 
+@pytest.mark.parametrize("nanny", ["--nanny", "--no-nanny"])
+def test_a_task_that_takes_too_long_ends_with_its_worker(
+    photographs: Path, tmp_path: Path, cluster: Cluster, start_clic: Callable[..., subprocess.Popen[str]], nanny: str
+) -> None:
+    """Its image fails at once, not again elsewhere; another worker, or the nanny's next one, does the others."""
+    marked((255, 255, 0)).save(photographs / "slow.png")
+    log = tmp_path / "coded.log"
+    cluster.start("worker", "--nthreads", "1", nanny, TOY_LOG=str(log))
+    arguments = ("--codec", TOY, "--cluster", cluster.address, "--task-limit", 3, "--out", tmp_path / "out")
+    process = start_clic("encode", photographs, *arguments)
+    if nanny == "--no-nanny":
+        wait_until(lambda: cluster.started[-1].poll() is not None)
+        cluster.worker(TOY_LOG=str(log))
+    _, said = process.communicate(timeout=120)
+    *_, last = said.splitlines()
+    assert process.returncode == 2 and "so it was ended; it is tried" not in said and "Traceback" not in said, said
+    assert last.startswith("clic: 1 failure in coding with toy (slow : nothing came for 3 s, so it was ended)"), said
+    assert count(tmp_path / "out") == 4 * POINTS + 1
+    assert sum(line.endswith("(170, 180, 3) 10") for line in lines(log)) == 1
+
+
 def test_other_versions_are_refused(
     photographs: Path, tmp_path: Path, cluster: Cluster, clic: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
