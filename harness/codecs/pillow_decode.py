@@ -19,6 +19,7 @@ import time
 import zipfile
 import zlib
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,8 @@ def main() -> int:
         print(f"decode: {error}", file=sys.stderr)
         return 2
     for path in Path(__file__).with_name(FILES).glob("**/*"):
-        path.chmod(0o755)  # of a file below the top level an unpacker may have lost it
+        with suppress(OSError):  # of a folder that cannot be written; then it may be executable already
+            path.chmod(0o755)  # of a file below the top level an unpacker may have lost it
     Path("images").mkdir(exist_ok=True)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = max(1, min(cores, len(streams)))
