@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -105,6 +106,14 @@ def identity(request: pytest.FixtureRequest) -> Iterator[str]:
         subprocess.run(["userdel", "--remove", USER], check=True, capture_output=True)
 
 
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """An empty folder that everybody may enter; pytest closes those that it makes whenever it is started anew."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
 def prepare(tmp_path: Path, user: str) -> tuple[dict[str, str], list[str]]:
     """Environment and command with which a user can run this installation; root's home is closed to all others."""
     # Without bytecode files, which would be written beside the sources and look like an escape.
@@ -116,9 +125,6 @@ def prepare(tmp_path: Path, user: str) -> tuple[dict[str, str], list[str]]:
     }
     if not user:
         return environment, [sys.executable]
-    for path in (tmp_path, *tmp_path.parents):
-        if path.stat().st_uid == os.getuid() and path != Path("/"):
-            path.chmod(path.stat().st_mode | 0o055)
     account, version = pwd.getpwnam(user), f"python3.{sys.version_info[1]}"
     switch = ["setpriv", f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
     environment |= {"HOME": account.pw_dir, "USER": user}
@@ -136,14 +142,14 @@ def prepare(tmp_path: Path, user: str) -> tuple[dict[str, str], list[str]]:
     return environment, [*switch, str(tmp_path / "venv" / "bin" / version)]
 
 
-def test_escapes(tmp_path: Path, identity: str) -> None:
-    submission, token = Submission(tmp_path / "case"), f"clic-escape-{os.getpid()}"
-    work = tmp_path / "work"
+def test_escapes(place: Path, identity: str) -> None:
+    submission, token = Submission(place / "case"), f"clic-escape-{os.getpid()}"
+    work = place / "work"
     work.mkdir()
     work.chmod(0o777)
     home = pwd.getpwnam(identity).pw_dir if identity else str(Path.home())
-    folders = ["/", "/tmp", "/var/tmp", "/dev/shm", home, str(PROJECT), str(submission.originals), str(tmp_path)]
-    environment, command = prepare(tmp_path, identity)
+    folders = ["/", "/tmp", "/var/tmp", "/dev/shm", home, str(PROJECT), str(submission.originals), str(place)]
+    environment, command = prepare(place, identity)
     submission.outside.chmod(0o777)
     (submission.outside / "precious").chmod(0o666)
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -159,7 +165,7 @@ def test_escapes(tmp_path: Path, identity: str) -> None:
         lines = "".join(f"{name} = {value!r}\n" for name, value in known.items())
         # The driver's number is known once it runs: the decoder looks for it in a file that lies beside it.
         program = ESCAPES.replace("told = {}\n", "told = {}\nHARNESS = int(open('harness').read())\n" + lines)
-        waiting = tmp_path / "go"
+        waiting = place / "go"
         driver = (
             f"import os, time, pathlib\nwhile not pathlib.Path({str(waiting)!r}).exists(): time.sleep(0.05)\n{DRIVER}"
         )
@@ -169,10 +175,10 @@ def test_escapes(tmp_path: Path, identity: str) -> None:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            cwd=tmp_path,
+            cwd=place,
         )
         submission.decode(program, {"harness": str(process.pid).encode()})
-        kept = (tmp_path / "case", PROJECT / "harness", PROJECT / "tests" / "attacks")
+        kept = (place / "case", PROJECT / "harness", PROJECT / "tests" / "attacks")
         before = listing(*kept)
         waiting.touch()
         output, errors = process.communicate(timeout=240)

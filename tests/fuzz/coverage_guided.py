@@ -10,22 +10,41 @@ fails, takes longer than 20 seconds or more than 2 GB is written to tests/fuzz/f
 import argparse
 import hashlib
 import logging
+import subprocess
 import sys
 import warnings
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 SECONDS_A_CASE, MEGABYTES = 20, 2048
+PART = 600  # seconds of one process: atheris itself grows by some 200 bytes an execution of the bitstream's target
 
 
-def main() -> None:
-    """Fuzz until the time is over; exit status 0, or libFuzzer's where a case failed."""
+def main() -> int:
+    """Fuzz until the time is over, a process after the other; exit status 0, or libFuzzer's where a case failed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("target")
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--runs", type=int, default=-1, help="so many executions at most")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
+    if options.seconds <= PART:
+        fuzz(options)
+        return 0
+    for part, begin in enumerate(range(0, options.seconds, PART)):
+        numbers = {
+            "--seconds": min(PART, options.seconds - begin),
+            "--runs": options.runs,
+            "--seed": options.seed + part,
+        }
+        words = [str(word) for pair in numbers.items() for word in pair]
+        if code := subprocess.run([sys.executable, __file__, options.target, *words], check=False).returncode:
+            return code
+    return 0
+
+
+def fuzz(options: argparse.Namespace) -> None:
+    """Fuzz in this process, and end it."""
     import atheris
 
     sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(Path(__file__).parent)]
@@ -70,4 +89,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

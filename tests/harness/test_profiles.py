@@ -63,7 +63,9 @@ def test_tracks() -> None:
             chosen = load_profile(name, track)
             assert chosen == profile.on(track) and chosen.machine == machine
             assert (chosen.cpus, chosen.memory_bytes) == (machine.cpus, machine.memory_bytes)
-    assert load_profile("clic2027", "gpu").describe_machine() == ("track gpu: 2 processors, 12 GB, NVIDIA L4 of 24 GB")
+    assert load_profile("clic2027", "gpu").describe_machine() == "track gpu: 2 processors, 12 GB, NVIDIA L4 of 24 GB"
+    assert load_profile("clic2027").describe_machine() == "track cpu: 2 processors, 12 GB"
+    assert load_profile("clic2021").describe_machine() == "2 processors, 12 GB"
     with pytest.raises(ClicError, match=r"clic2027: no track 'tpu'; it has cpu and gpu"):
         load_profile("clic2027", "tpu")
     with pytest.raises(ClicError, match=r"clic2021: no track 'cpu'; it has one machine alone"):
@@ -189,7 +191,20 @@ def test_own_file(tmp_path: Path) -> None:
         ("cpus = 1", 'cpus = 1\npackages = ["a b"]', r"'packages' is 'a b'; .*as pip has them"),
         ('["0.15"]', '["x"]', r"'rates': rate 'x': not a positive number"),
         ('data_file = "a.bin"', 'data_file = "a/b"', r"'data_file' is 'a/b'; .*plain file name"),
-        ('data_file = "a.bin"', 'data_file = "decode"', r"'data_file' is 'decode'"),
+        *(
+            (
+                'data_file = "a.bin"',
+                f"data_file = {json.dumps(name)}",
+                r"'data_file' is .*: ASCII, no slashes, .* quotes",
+            )
+            for name in (".", "..", "a b", "a\\b", "a'b", 'a"b', "a\nb", "\x7f", "ü")
+        ),
+        (
+            'data_file = "a.bin"',
+            'data_file = "decode"',
+            r"'data_file' is 'decode'; it must be another name than the dec",
+        ),
+        ('data_file = "a.bin"', 'data_file = "decoder.zip"', r"'data_file' is 'decoder.zip'; it must be another name"),
         ('payload = "a.bin"', 'payload = "b.bin"', r"'payload' is 'b.bin'; it must be \"a.bin\""),
         ("cpus = 1", "cpus = 1\ntrack = 1", r"'track' is 1; it must be a table"),
         (
