@@ -7,6 +7,7 @@ decoder, and describes the data file.
 
 import json
 import struct
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from harness.errors import ClicError
 
 PLUS = " + "  # between the members' names, and between what opens them
 SCRIPT = Path(__file__).with_name("union_decode.py")
+TOLD = "decode.json"  # beside the script: what it decodes, and with whose decoders
+MAX_TOLD = 1 << 20  # bytes of a stranger's
 
 
 class Union(Submittable):
@@ -80,22 +83,40 @@ class Union(Submittable):
 
     def decoder_files(self, data_file: str, payload: str) -> Mapping[str, bytes]:
         """The members' decoders, each in a folder, and the program that calls them."""
-        decoders: list[Mapping[str, bytes]] = []
-        codecs = []
-        for member in self.members:
-            files = dict(member.decoder_files(data_file, payload))
-            if files not in decoders:
-                decoders.append(files)
-            codecs.append((member.name, f"decoder{decoders.index(files)}"))
-        told = {"data_file": data_file, "payload": payload, "codecs": codecs}
-        sent = {f"decoder{n}/{path}": content for n, files in enumerate(decoders) for path, content in files.items()}
-        return {**sent, "decode": SCRIPT.read_bytes(), "decode.json": json.dumps(told).encode()}
+        members = [(member.name, member.decoder_files(data_file, payload)) for member in self.members]
+        return joined(members, data_file, payload)
 
     def _number(self, stream: bytes) -> int:
         """The member that a stream is of. Raises ClicError."""
         if not stream or stream[0] >= len(self.members):
             raise ClicError(f"codec {self.name!r}: a stream of none of its members; code it again")
         return stream[0]
+
+
+def joined(members: Iterable[tuple[str, Mapping[str, bytes]]], data_file: str, payload: str) -> Mapping[str, bytes]:
+    """A union's decoder from its members' names and decoders, each a table of files."""
+    decoders: list[Mapping[str, bytes]] = []
+    codecs = []
+    for name, members_files in members:
+        files = dict(members_files)
+        if files not in decoders:
+            decoders.append(files)
+        codecs.append((name, f"decoder{decoders.index(files)}"))
+    told = {"data_file": data_file, "payload": payload, "codecs": codecs}
+    sent = {f"decoder{n}/{path}": content for n, files in enumerate(decoders) for path, content in files.items()}
+    return {**sent, "decode": SCRIPT.read_bytes(), TOLD: json.dumps(told).encode()}
+
+
+def told_members(decoder: Path) -> tuple[str, ...]:
+    """The names of the codecs that a packed decoder says it is a union of; none where it is no union's, or damaged."""
+    try:
+        with zipfile.ZipFile(decoder) as archive:
+            stored = archive.getinfo(TOLD).compress_type == zipfile.ZIP_STORED  # as it is packed here
+            with archive.open(TOLD) as file:
+                names = [name for name, _ in json.loads(file.read(MAX_TOLD))["codecs"]] if stored else []
+    except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, LookupError, TypeError, ValueError):
+        return ()
+    return tuple(names) if len(names) <= LAST and all(isinstance(name, str) for name in names) else ()
 
 
 def union(codecs: Iterable[Submittable]) -> Submittable:

@@ -1,6 +1,6 @@
 """Memory and open files of one `clic submit` over many images: a CSV by the second, and what grew.
 
-    python tests/endurance/many_images.py ../shared/data/kodak --images 2000 --codec webp --csv endurance.csv
+    PYTHONPATH=tests python tests/endurance/many_images.py ../shared/data/kodak --codec toy_codec:ToyCodec --rate 3
 
 Crops of the photographs below the folder are coded, selected, packed, decoded in the sandbox, scored and reported in
 one run. Growth is the median of the last quarter of the sweep against that of its second quarter, of the process that a
@@ -20,20 +20,21 @@ from pathlib import Path
 
 from PIL import Image
 
-SIDE = 192  # pixels of a crop
 ENDINGS = {".png", ".jpg", ".jpeg", ".webp"}
 
 
-def write_crops(source: Path, folder: Path, count: int) -> None:
-    """So many different crops of the photographs below `source`."""
+def write_crops(source: Path, folder: Path, count: int, side: int) -> None:
+    """So many different crops of the photographs below `source`, of `side` pixels squared."""
     generator = random.Random(20)
     paths = sorted(path for path in source.rglob("*") if path.suffix.lower() in ENDINGS)
     if not paths:
         raise SystemExit(f"{source}: no photographs")
-    for number in range(count):
-        with Image.open(paths[number % len(paths)]) as image:
-            left, top = (generator.randint(0, max(0, side - SIDE)) for side in image.size)
-            image.convert("RGB").crop((left, top, left + SIDE, top + SIDE)).save(folder / f"{number:05}.png")
+    for first, path in enumerate(paths):
+        with Image.open(path) as image:
+            whole = image.convert("RGB")
+        for number in range(first, count, len(paths)):
+            left, top = (generator.randint(0, max(0, length - side)) for length in whole.size)
+            whole.crop((left, top, left + side, top + side)).save(folder / f"{number:05}.png")
 
 
 def sizes(pid: int) -> tuple[int, int, int]:
@@ -71,6 +72,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photographs", type=Path)
     parser.add_argument("--images", type=int, default=2000)
+    parser.add_argument(
+        "--side", type=int, default=64, help="pixels of a crop's side; default: 64, so that it is soon done"
+    )
     parser.add_argument("--codec", default="webp")
     parser.add_argument("--rate", default="0.5")
     parser.add_argument("--csv", type=Path, default=Path("endurance.csv"))
@@ -78,7 +82,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         crops, out = Path(name) / "crops", Path(name) / "out"
         crops.mkdir()
-        write_crops(options.photographs, crops, options.images)
+        write_crops(options.photographs, crops, options.images, options.side)
         words = [sys.executable, "-m", "harness", "submit", str(crops), "--out", str(out), "--codec", options.codec]
         with (Path(name) / "said.txt").open("w+") as said, options.csv.open("w", newline="") as table:
             writer = csv.writer(table)

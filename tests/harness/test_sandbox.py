@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import secrets
 import socket
 import time
 from collections.abc import Mapping
@@ -50,6 +51,11 @@ def run(
 def folder_of(work: Path, level: str) -> str:
     """What the decoder knows its folder as."""
     return str(work.resolve()) if level in ("landlock", "limits") else WORK
+
+
+def a_long_time() -> str:
+    """Seconds to sleep that no other process sleeps, so that its command line is known; others may run these tests."""
+    return f"300.{secrets.randbelow(10**12):012}"
 
 
 def alive(word: str) -> list[str]:
@@ -134,26 +140,32 @@ def test_exit_code_and_end_of_the_output(tmp_path: Path, level: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "program", ["sleep 60.125", "yes", "exec >&- 2>&-; sleep 60.125", "trap '' TERM INT HUP; while :; do :; done"]
+    "program", ["sleep {0}", "yes", "exec >&- 2>&-; sleep {0}", "trap '' TERM INT HUP; : {0}; while :; do :; done"]
 )
 def test_time_out(tmp_path: Path, level: str, program: str) -> None:
-    begin = time.monotonic()
-    done = run(tmp_path, BASH + program, level, time_limit=1)
+    begin, long = time.monotonic(), a_long_time()
+    done = run(tmp_path, BASH + program.format(long), level, time_limit=1)
     assert done.stopped == "time" and done.returncode != 0
-    assert 1 <= done.seconds < 30 and time.monotonic() - begin < 40  # of the 60 that it would sleep
-    assert not alive("60.125")
+    assert done.seconds >= 1 and time.monotonic() - begin < 200  # of the 300 that it would sleep
+    assert not alive(long)
 
 
 @pytest.mark.parametrize("ends", [True, False])
 def test_nothing_outlives_the_run(tmp_path: Path, level: str, ends: bool) -> None:
     """Children in the background, in sessions of their own, orphaned, and without their environment."""
-    program = "sleep 60.25 &\nsetsid sleep 60.25 &\n(setsid sleep 60.25 &)\nsetsid env -i /bin/sleep 60.25 &\n" + (
-        "sleep 0.3" if ends else "wait; sleep 60"
+    long = a_long_time()
+    starts = ("", "setsid", "(setsid", "setsid env -i")
+    children = "".join(
+        f"{start} /bin/sh -c '>>there{number}; exec /bin/sleep {long}' &{')' * start.count('(')}\n"
+        for number, start in enumerate(starts)
     )
-    done = run(tmp_path, BASH + program, level, time_limit=10 if ends else 1)
-    assert done.stopped == ("" if ends else "time")
-    assert done.seconds < 30
-    assert not alive("60.25")
+    # It ends once all four are there, so that however slow the machine is none of them is still to be started.
+    all_there = f"until [ $(ls there* | wc -l) = {len(starts)} ]; do sleep 0.1; done"
+    end, seconds = (all_there, 100) if ends else ("wait; sleep 300", 1)
+    done = run(tmp_path, BASH + children + end, level, time_limit=seconds)
+    assert done.stopped == ("" if ends else "time"), done.output
+    assert done.seconds < 200
+    assert not alive(long)
 
 
 def test_memory(tmp_path: Path, level: str) -> None:
@@ -170,8 +182,9 @@ def test_memory(tmp_path: Path, level: str) -> None:
 
 def test_processes(tmp_path: Path, level: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(harness.challenge.sandbox.run, "MAX_PROCESSES", 20)
-    done = run(tmp_path, BASH + "for i in $(seq 40); do sleep 60.5 & done; wait", level)
-    assert done.stopped == "processes" and not alive("60.5")
+    long = a_long_time()
+    done = run(tmp_path, BASH + f"for i in $(seq 40); do sleep {long} & done; wait", level)
+    assert done.stopped == "processes" and not alive(long)
 
 
 def test_file_size(tmp_path: Path, level: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,10 +224,11 @@ def test_what_cannot_be_started(tmp_path: Path) -> None:
 def test_without_proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (harness.challenge.sandbox.run, harness.challenge.sandbox.watch):
         monkeypatch.setattr(module, "PROC", tmp_path / "none")
-    done = run(tmp_path, BASH + "sleep 60.75 &\necho fine", "limits")
+    long = a_long_time()
+    done = run(tmp_path, BASH + f"sleep {long} &\necho fine", "limits")
     assert done.output == "fine\n" and done.peak_memory_bytes is None
     assert {"memory", "network", "number of processes"} < set(done.not_enforced)
-    assert not alive("60.75")
+    assert not alive(long)
 
 
 def test_levels_need_their_tools(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -238,12 +238,15 @@ def test_killed_at_thirty_random_moments(
     photographs: Path, tmp_path: Path, start_clic: Callable[..., subprocess.Popen[str]]
 ) -> None:
     """No committed row is lost, whenever it happens."""
-    out, moments = tmp_path / "out", random.Random(3)
+    out, moments, delay = tmp_path / "out", random.Random(3), 0.2
     kept: set[Candidate] = set()
     for number in range(30):
         photograph(number, 100, 80).save(photographs / f"more {number}.png")
-        process = start_clic("encode", photographs, "--codec", TOY, "--workers", 2, "--out", out, TOY_DELAY="0.2")
-        time.sleep(moments.uniform(0, 4))
+        wanted = count(out) + moments.randint(1, 8)  # rows before the kill, however slow this machine is
+        process = start_clic("encode", photographs, "--codec", TOY, "--workers", 2, "--out", out, TOY_DELAY=f"{delay}")
+        if number % 3:  # the others are killed while they start, or soon after
+            wait_until(lambda end=wanted, run=process: count(out) >= end or run.poll() == 0)  # type: ignore[misc]
+        time.sleep(moments.uniform(0, delay if number % 3 else 4))
         process.kill()
         process.wait()
         wait_until(lambda process=process: group_is_gone(process))  # type: ignore[misc]

@@ -19,13 +19,14 @@ from PIL import Image
 from scipy.optimize import Bounds, LinearConstraint, milp
 from toy_codec import ToyCodec
 
+from harness.challenge.archive import write_zip
 from harness.challenge.pack import RateUnreachable, pack, set_pixels
 from harness.challenge.profiles import Target, load_profile
 from harness.cli import main
 from harness.codecs import union_decode
 from harness.codecs.protocol import Submittable, codec_sha256
 from harness.codecs.registry import canonical, open_codec, open_members, open_submittable, shown_name
-from harness.codecs.union import Union, union
+from harness.codecs.union import Union, told_members, union
 from harness.errors import ClicError
 from harness.photographs import write_photographs
 from harness.rates import Rate
@@ -299,6 +300,35 @@ def test_the_whole_way(photographs: Path, tmp_path: Path, capsys: pytest.Capture
     submit(photographs, one, "webp", rates=["0.4"])
     recorded = json.loads((one / "run.json").read_text())["rates"]
     assert recorded["0.4"]["codec"]["name"] == "webp" and " + " in recorded["0.5"]["codec"]["name"]
+
+
+def test_a_decoder_of_installed_codecs_is_ones_own(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """So it may be verified where nothing can lock a stranger's in."""
+    submit(photographs, tmp_path / "out", "avif,speed=9", "webp", rates=["0.5"])
+    decoder = tmp_path / "out/0.5/decoder.zip"
+    assert told_members(decoder) == ("avif,speed=9", "webp")
+    monkeypatch.setattr("harness.challenge.verify.levels", lambda: ("limits",))
+    arguments = ["verify", str(decoder.parent), "--images", str(photographs), "--rate", "0.5"]
+    assert main(arguments) == 0
+    with zipfile.ZipFile(decoder) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    told = json.loads(files["decode.json"])
+    capsys.readouterr()
+    for altered in (
+        {"decoder1/decode": files["decoder1/decode"] + b"\n"},
+        {"more": b""},
+        {"decode.json": json.dumps({**told, "codecs": [("avif", "decoder0"), (TOY, "decoder1")]}).encode()},
+        {"decode.json": json.dumps({**told, "codecs": [["webp", "decoder0"]] * 1000}).encode()},
+        {"decode.json": json.dumps({**told, "codecs": [["webp", "decoder0"], [7, "decoder1"]]}).encode()},
+        *({"decode.json": content} for content in (b"", b"[]", b"{}", b"7", b"[" * 100_000, b"\xff", b'{"codecs": 7}')),
+    ):
+        write_zip(decoder, {**files, **altered})
+        assert main(arguments) == 2
+        assert "nothing here can lock it in" in capsys.readouterr().err
+    decoder.write_bytes(decoder.read_bytes().replace(b"decode.json", b"decode.jsom"))
+    assert told_members(decoder) == ()
 
 
 def test_a_decoder_that_fails_is_named(photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

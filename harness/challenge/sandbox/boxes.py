@@ -132,11 +132,12 @@ def command(box: Box, work: Path, root: Path, socket: int | None, decoder: Seque
     folder and its root through `socket`, a descriptor, and waits for a byte before the decoder starts. With Landlock,
     `root` is filled with links to the packages.
     """
+    python = [str(box.python), "-I", "-S", "-c", Path(inside.__file__).read_text(encoding="utf-8")]
     if box.level == "limits":
-        return list(decoder)
+        plan: inside.Plan = {"level": box.level, "submission": "", "work": str(work), "socket": None, "tasks": 0}
+        return [*python, json.dumps({**plan, "command": list(decoder)})]
     seen = box.view
     wrap: list[str] = []
-    python = [str(box.python), "-I", "-S", "-c", Path(inside.__file__).read_text(encoding="utf-8")]
     if box.level == "bubblewrap":
         wrap = [*_bubblewrap(box, seen, work), *python]
     if not box.sealed:
@@ -145,7 +146,7 @@ def command(box: Box, work: Path, root: Path, socket: int | None, decoder: Seque
         binds = (*((place, place) for place in without_masked(seen)), (str(root), str(root)))
         _link_packages(seen, root)
         seen = replace(seen, binds=binds, masks=listed)
-    plan: inside.Plan = {
+    plan = {
         "level": box.level,
         "wrap": wrap,
         "root": str(root),

@@ -4,7 +4,8 @@ A program of its own, which needs the standard library alone and is started as `
 is JSON (see boxes.py). In a box of namespaces it is the first process: its root is an empty tmpfs of limited size,
 into which the system and the interpreter are bound read-only, and the old root is unmounted. Under bubblewrap, which
 does all that itself, it only makes a user namespace before and drops what is left inside. With Landlock it binds itself
-and so all its children to a list of folders. Everywhere it ends without capabilities and without a way to new ones.
+and so all its children to a list of folders. In each of these boxes it ends without capabilities and without a way to
+new ones. Where the decoder is among the machine's processes, one stays above it, and ends what it leaves behind.
 
 Sources: user_namespaces(7), mount_namespaces(7), pivot_root(2), mount_setattr(2), landlock(7), capabilities(7).
 """
@@ -38,6 +39,7 @@ MNT_DETACH = 2
 MOUNT_ATTR_RDONLY, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NODEV = 1, 2, 4
 AT_FDCWD, AT_RECURSIVE = -100, 0x8000
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 1, 4, 24, 38, 47
+PR_SET_CHILD_SUBREAPER = 36
 PR_CAP_AMBIENT_CLEAR_ALL = 4
 SYS_MOUNT_SETATTR, SYS_LANDLOCK_CREATE, SYS_LANDLOCK_ADD, SYS_LANDLOCK_RESTRICT = 442, 444, 445, 446  # on every machine
 NOBODY = 65_534
@@ -242,9 +244,9 @@ def become_decoder(plan: Plan, nobody: bool) -> None:
         hard = resource.getrlimit(resource.RLIMIT_NPROC)[1]
         tasks = plan["tasks"] if hard == resource.RLIM_INFINITY else min(plan["tasks"], hard)
         resource.setrlimit(resource.RLIMIT_NPROC, (tasks, tasks))
-    drop_privileges(nobody)
+    if plan["level"] != "limits":
+        drop_privileges(nobody)
     if plan["level"] == "landlock":
-        _call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         restrict_by_landlock(plan)
     os.chdir(work)
     try:
@@ -294,12 +296,46 @@ def run_in_namespaces(plan: Plan) -> int:
     return _follow(decoder)
 
 
+def run_below(plan: Plan) -> int:
+    """Run the decoder among this machine's processes, and end all that it leaves behind; the decoder's exit code.
+
+    What has left the decoder's session, with its environment and its parent gone, would be nobody's; so the orphans
+    below this process become its children.
+    """
+    _call("prctl", PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    decoder = os.fork()
+    if decoder == 0:
+        _call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        os.setsid()
+        become_decoder(plan, nobody=False)
+    code = _follow(decoder)
+    while left := _children():
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+        for pid in left:
+            os.waitpid(pid, 0)
+    return code
+
+
+def _children() -> list[int]:
+    """The processes whose parent is this one; none where there is no /proc."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()[1]
+        except OSError:  # ended meanwhile
+            continue
+        if int(parent) == os.getpid():
+            found.append(int(entry.name))
+    return found
+
+
 def main() -> int:
     """Build the box that the plan names, or the part that is left to do, and run the decoder in it."""
     plan = json.loads(sys.argv[1])
-    if plan["level"] == "namespaces":
+    if plan["level"] != "bubblewrap":
         _call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        return run_in_namespaces(plan)
+        return run_in_namespaces(plan) if plan["level"] == "namespaces" else run_below(plan)
     if plan["level"] == "bubblewrap" and plan["wrap"]:
         plan["nobody"] = enter_user_namespace()
         wrap, plan["wrap"] = plan["wrap"], []
