@@ -482,6 +482,21 @@ def test_bits_in_bfloat16_are_refused() -> None:
     check_precision_of_bits(gaussian_bits)
 
 
+def check_bits_against_double_precision(bits: Any) -> None:
+    """Within a thousandth, of all that costs less than 20 bits."""
+    index = torch.linspace(0, 40, 50).repeat(60, 1)
+    residual = torch.linspace(-3, 3, 60)[:, None].expand_as(index).contiguous()
+    scale, distance = scale_of_index(index).double(), residual.double().abs()
+    upper, lower = (torch.erfc((distance + half) / (scale * 2**0.5)) for half in (-0.5, 0.5))
+    exact = -(0.5 * (upper - lower)).log2()
+    known = exact < 20
+    assert torch.allclose(bits(residual, index).double()[known], exact[known], rtol=1e-3, atol=1e-3)
+
+
+def test_bits_are_those_of_double_precision() -> None:
+    check_bits_against_double_precision(gaussian_bits)
+
+
 def test_a_dead_latent_costs_what_theory_says() -> None:
     """In training the rate of v = 0 at bound b is 1.378 b bits, twice the integral of -log2 Phi over the half-line."""
     draw = (torch.arange(DRAWS) + 0.5) / DRAWS
@@ -517,6 +532,14 @@ def careless_bits(residual: Tensor, index: Tensor) -> Tensor:
     return gaussian_bits(residual.float(), index.float()).bfloat16()
 
 
+def coarse_bits(residual: Tensor, index: Tensor) -> Tensor:
+    """Computed in bfloat16, though it comes and goes in float32."""
+    scale, distance = scale_of_index(index).bfloat16(), residual.bfloat16().abs()
+    factor = 2**-0.5 / scale
+    mass = 0.5 * (torch.erfc((distance - 0.5) * factor) - torch.erfc((distance + 0.5) * factor))
+    return -lower_bound(mass, 1e-9).log2().float()
+
+
 def visited(context: ContextModel, height: int, width: int) -> Iterator[tuple[set, list]]:
     """The positions known before each step, and those that it visits, if they see their taps."""
     known: set[tuple[int, int]] = set()
@@ -549,9 +572,18 @@ LEAKS += [ContextModel((*CONTEXTS["checkerboard"].taps, (0, 2)), checkerboard)]
         (check_uniform_annealing, SlopeInSplit),
         (check_psg, MeanNotDetached(stop_gradient="psg-1")),
         (check_precision_of_bits, careless_bits),
+        (check_bits_against_double_precision, coarse_bits),
         *((check_causality, leak) for leak in LEAKS),
     ],
-    ids=["noise drawn anew", "slope t in split", "mean not detached", "bits in bfloat16", "leak 3d", "leak board"],
+    ids=[
+        "noise drawn anew",
+        "slope t in split",
+        "mean not detached",
+        "bits out of bfloat16",
+        "bits in bfloat16",
+        "leak 3d",
+        "leak board",
+    ],
 )
 def test_a_planted_fault_is_found(check: Any, fault: Any) -> None:
     with pytest.raises((AssertionError, pytest.fail.Exception)):
