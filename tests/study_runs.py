@@ -4,6 +4,7 @@ import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 
@@ -53,14 +54,13 @@ PLAIN = RunRow(
 
 
 def plan() -> Iterator[tuple[RunRow, int]]:
-    """All cells of the run table `full`, each with its number of levels; some also without the smallest elements."""
+    """All cells of the run table `full`, each with its number of levels, and as often as it is coded."""
     study = read_study("full")
     for cell in study.cells:
         about = replace(PLAIN, **cell.columns(), stage=cell.training.stage, steps=cell.training.steps)
         levels = 1 if study.networks[cell.network].layers else 3
-        yield about, levels
-        if cell.row in ("T1", "T1m") and cell.training.stage in ("soft-continued", "hard"):
-            yield replace(about, skip_uncoded="on"), levels
+        for skip in cell.skip_uncoded:
+            yield replace(about, skip_uncoded=skip), levels
 
 
 def simulated(
@@ -72,7 +72,8 @@ def simulated(
 ) -> list[RunRow]:
     """All rows of the study. `effects` are the per cent of rate that (row, cell) saves at every level and image.
 
-    Each cell's own deviation from seed to seed is `spread` per cent, beside one that all cells of a seed share. J is
+    Each cell's own deviation from seed to seed is `spread` per cent, whatever else is in the study, beside one that all
+    cells of a seed share. J is
     larger in training by `mismatch` per cent of the rate, by surrogate.
     """
     rng = np.random.default_rng(noise_seed)
@@ -83,9 +84,10 @@ def simulated(
         saved = (effects or {}).get((cell.row, cell.cell), 0.0) + (1.0 if cell.skip_uncoded == "on" else 0.0)
         over = (mismatch or {}).get(cell.surrogate, 1.0)
         for seed in seeds:
-            factor = 1 - (saved + shared[seed] + rng.normal(0, spread)) / 100
+            own = np.random.default_rng([noise_seed, seed, crc32(f"{cell.row} {cell.cell}".encode())])
+            factor = 1 - (saved + shared[seed] + own.normal(0, spread)) / 100
             for level in range(levels):
-                for image_set in (KODAK, CLIC) if cell.row == "T1" and cell.skip_uncoded == "off" else (KODAK,):
+                for image_set in (KODAK, CLIC) if cell.row == "T1" else (KODAK,):
                     for image, size in of_image.items():
                         about = replace(
                             cell,
@@ -104,7 +106,8 @@ def _modes(about: RunRow, bpp: float, distortion: float, over: float) -> Iterato
     loss = 0.03 * distortion
     shown = {"mse": 0.001 * distortion, "msssim_competition": 1 - 0.9 * loss, "msssim_paper": 1 - loss}
     yield replace(about, mode="hard", bits=bpp * pixels, **shown)
-    yield replace(about, mode="training", bits=(1 + over / 100) * bpp * pixels, **shown)
+    if about.skip_uncoded == "off":
+        yield replace(about, mode="training", bits=(1 + over / 100) * bpp * pixels, **shown)
     if about.network != "J" or about.image in IMAGES[:4]:
         yield replace(about, mode="coded", bits=8.0 * round(bpp * pixels / 8 + 5), codec="c" * 64, **shown)
 

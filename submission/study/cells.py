@@ -1,7 +1,7 @@
 """What a study is made of: networks, objectives, ways to train, and the cells that combine them."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from submission.quantization.centring import Centring, MeanGradient
 from submission.quantization.quantizer import Quantizer
@@ -9,6 +9,9 @@ from submission.quantization.registry import QUANTIZERS
 from submission.study.subjects import LAYERED
 from submission.training.loss import LOSSES
 from submission.training.recipe import preset_names
+
+Skip = Literal["off", "on"]
+"""Whether elements of the smallest scales are left out in coding, as the shipped codec does."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ class Cell:
     """One way to come by a trained network; with a seed, a run. `name` is unique in its `row`.
 
     `quantizer` is the surrogate; where all is rounded, that of the cell from which it goes on. `everywhere` says
-    whether it is coded on all sets of images, or on the first alone.
+    whether it is coded on all sets of images, or on the first alone; it is coded once for each of `skip_uncoded`.
     """
 
     row: str
@@ -85,6 +88,7 @@ class Cell:
     scale_bound: float
     parent: "Cell | None" = None
     everywhere: bool = False
+    skip_uncoded: tuple[Skip, ...] = ("off",)
 
     @property
     def key(self) -> tuple[str, str]:

@@ -114,6 +114,8 @@ STAGES: Columns = (
     number("psnr", "PSNR", "dB", lambda value: fixed(value, 3)),
     number("gain", "dJ/R", "against a", percent),
     interval("gain", "interval", "over seeds"),
+    number("left_out", "left out", "dJ/R", percent),
+    interval("left_out", "interval", "over seeds"),
     number("seeds", "seeds", "", integer),
     text("mode", "bits"),
     number("paper_bpp", "A:", "bpp", lambda value: fixed(value, 4)),

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from markupsafe import Markup
 
+from harness.progress import counted
 from leaderboard.report.axes import text
 from leaderboard.report.plots import Style
 from submission.study.bins import gradient_curves
@@ -133,7 +134,7 @@ def _bounds(study: Study, found: Sequence[Contrast]) -> Figure | None:
         parts += [*panel.grid(), series(style_of(place), drawn)]
     caption = (
         f"Against the bound {control.about.scale_bound:g}, on {study.main_set}. Uprights are 95 % intervals over "
-        f"{len(own[0].seeds)} seeds."
+        f"{counted(len(own[0].seeds), 'seed')}."
     )
     note = text(60, 58 + height + 62, "start", "above 0: less rate at equal quality; uprights: 95 % over seeds")
     return Figure(

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,9 @@ def spread(name: str, interval: Interval) -> dict[str, float]:
 
 
 def verdict(interval: Interval) -> str:
-    """Of a gain: better and worse only where the interval excludes 0."""
+    """Of a gain: better and worse only where the interval excludes 0; no word where there is no interval."""
+    if not interval.known:
+        return "no interval"
     return "better" if interval.above else "worse" if interval.below else "undecided"
 
 
@@ -133,7 +136,7 @@ def answer_rows(answers: Sequence[Answer]) -> pd.DataFrame:
             rows.append(said | {"part": part.label, "adjusted": answer.adjusted} | figures)
         if not answer.parts:
             names = ("mean", "seeds_low", "seeds_high", "p", "adjusted")
-            rows.append(said | {"part": "–", "seeds": 0} | dict.fromkeys(names, math.nan))
+            rows.append(said | {"part": "nothing yet", "seeds": 0} | dict.fromkeys(names, math.nan))
     return pd.DataFrame(rows)
 
 
@@ -149,11 +152,11 @@ def stage_rows(study: Study) -> pd.DataFrame:
     for cell in cells:
         control = control_of(cell, study.cells)
         against = contrast(cell, control) if control else None
+        left_out = _small_elements(cell, cells)
         for level in cell.levels:
             figures = at_level(cell, level)
             if figures is None:
                 continue
-            gain = against.gain_at(level) if against and level in against.levels else NOTHING
             rows.append(
                 {
                     "image_set": cell.key.image_set,
@@ -168,11 +171,23 @@ def stage_rows(study: Study) -> pd.DataFrame:
                     ),
                     "skips": skips(cell),
                     **figures,
-                    **spread("gain", gain),
+                    **spread("gain", _gain_at(against, level)),
+                    **spread("left_out", _gain_at(left_out, level)),
                     **_paper_columns(cell, level),
                 }
             )
     return pd.DataFrame(sorted(rows, key=lambda row: row["order"]))
+
+
+def _small_elements(cell: Cell, among: Sequence[Cell]) -> Contrast | None:
+    """What the same networks save where they leave small elements out."""
+    key = replace(cell.key, skips=True)
+    found = [other for other in among if other.key == key and not cell.key.skips]
+    return contrast(found[0], cell) if found else None
+
+
+def _gain_at(one: Contrast | None, level: int) -> Interval:
+    return one.gain_at(level) if one and level in one.levels else NOTHING
 
 
 def at_level(cell: Cell, level: int) -> dict[str, Any] | None:

@@ -25,7 +25,7 @@ from submission.quantization.centring import Centring
 from submission.quantization.quantizer import Quantizer
 from submission.quantization.settings import Quantization
 from submission.quantization.surrogates import Hard, Noise, StraightThrough
-from submission.study.cells import Cell, Network, Objective
+from submission.study.cells import Cell, Network, Objective, Skip
 from submission.study.codec import load_networks, make_networks, padded, save_networks, to_pixels
 from submission.study.plan import Study
 from submission.study.runs import HARD, PEAK, TRAINING
@@ -53,7 +53,7 @@ class Original:
 
 @dataclass(frozen=True)
 class Job:
-    """A run, where its crops lie and its files go, and the images that it is asked about."""
+    """A run, where its crops lie and its files go, and the images that it is asked about, once for each of `skips`."""
 
     study: Study
     cell: Cell
@@ -61,6 +61,7 @@ class Job:
     data: Path
     out: Path
     originals: tuple[Original, ...]
+    skips: tuple[Skip, ...]
 
     @property
     def name(self) -> str:
@@ -86,8 +87,12 @@ class Step:
 
 @dataclass(frozen=True)
 class Stated:
-    """What the networks state of one image at one level in one mode, by the names in `runs.FIGURES`."""
+    """What the networks state of one image at one level in one mode, by the names in `runs.FIGURES`.
 
+    With `skip` "on", elements of the smallest scales are left out.
+    """
+
+    skip: Skip
     image: str
     level: int
     mode: str
@@ -126,7 +131,8 @@ def work(job: Job) -> Iterator[Message]:
     try:
         if not job.networks.exists():
             yield from _train(job)
-        yield from _state(job)
+        for skip in job.skips:
+            yield from _state(job, skip)
         yield Done()
     except Exception as error:  # whatever it is, the other runs go on
         yield Broken(str(error) if isinstance(error, ClicError) else f"{type(error).__name__}: {error}")
@@ -234,12 +240,14 @@ def _train(job: Job) -> Iterator[Step]:
     checkpoint.unlink()
 
 
-def _state(job: Job) -> Iterator[Stated]:
-    """What the networks state of each image, at each level, in each mode."""
+def _state(job: Job, skip: Skip) -> Iterator[Stated]:
+    """What the networks state of each image, at each level, in each mode. In training, none leaves an element out."""
     networks, _ = load_networks(job.networks)
     stage = recipe_of(job.study, job.cell, job.seed).stages[0]
-    as_coded = Quantization(Hard(), Hard(), None, Centring(), job.cell.scale_bound)
-    modes = {HARD: (as_coded, 1), TRAINING: (stage.quantization, 1 if job.cell.training.hard else job.study.draws)}
+    as_coded = Quantization(Hard(), Hard(), None, Centring(), job.cell.scale_bound, skip_uncoded=skip == "on")
+    modes = {HARD: (as_coded, 1)}
+    if skip == "off":
+        modes[TRAINING] = (stage.quantization, 1 if job.cell.training.hard else job.study.draws)
     for place, original in enumerate(job.originals):
         pixels = load_rgb(Path(original.path))
         reference, image = Reference(pixels), padded(pixels, networks.multiple)
@@ -254,4 +262,4 @@ def _state(job: Job) -> Iterator[Stated]:
                     bits = float(output.latent_bits + output.hyper_bits)
                     passes.append({"bits": bits, **asdict(score), "mse": score.mse / PEAK**2})
                 means = {name: float(np.mean([one[name] for one in passes])) for name in passes[0]}
-                yield Stated(original.sha256, level, mode, means)
+                yield Stated(skip, original.sha256, level, mode, means)

@@ -6,9 +6,12 @@ from collections.abc import Iterator
 import pandas as pd
 
 from submission.study.measured import TRUNK, Study
+from submission.study.names import is_on
 from submission.study.plan import read_study, study_names
 from submission.study.questions import SEEDS
 from submission.study.risks import Risks
+
+LEFT_OUT = ", small elements left out"
 
 
 def missing_rows(study: Study, risks: Risks) -> pd.DataFrame:
@@ -17,16 +20,17 @@ def missing_rows(study: Study, risks: Risks) -> pd.DataFrame:
 
 
 def _missing(study: Study, risks: Risks) -> Iterator[tuple[str, str]]:
-    present: dict[str, set[str]] = {}
+    present: dict[str, set[tuple[str, bool]]] = {}
     for cell in study.cells:
-        present.setdefault(cell.key.row, set()).add(cell.key.cell)
+        present.setdefault(cell.key.row, set()).add((cell.key.cell, cell.key.skips))
     for row, cells in _planned(study).items():
         if row not in present:
             yield row, "all of it"
         else:
-            yield from ((row, f"{cell}: all seeds") for cell in cells if cell not in present[row])
+            absent = [one for one in cells if one not in present[row]]
+            yield from ((row, f"{cell}{LEFT_OUT * skips}: all seeds") for cell, skips in absent)
     for cell in study.cells:
-        name = f"{cell.about.network} {cell.title}, {cell.key.image_set}"
+        name = f"{cell.about.network} {cell.title}, {cell.key.image_set}{LEFT_OUT * cell.key.skips}"
         if len(cell.seeds) < SEEDS:
             yield cell.key.row, f"{name}: {len(cell.seeds)} of {SEEDS} seeds"
         counts = Counter(seed for (_, seed, _), block in cell.blocks.items() for _ in block.images)
@@ -37,11 +41,14 @@ def _missing(study: Study, risks: Risks) -> Iterator[tuple[str, str]]:
         yield "G", "gradients.csv"
 
 
-def _planned(study: Study) -> dict[str, list[str]]:
-    """The names of all cells by row: of the study that the rows name, or of the run table where it is a file's."""
+def _planned(study: Study) -> dict[str, list[tuple[str, bool]]]:
+    """The names of all cells by row, each once for every way in which it is coded: True without small elements.
+
+    They are those of the study that the rows name, or of the run table where it is a file's.
+    """
     name = study.rows[0].study
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[tuple[str, bool]]] = {}
     for cell in read_study(name if name in study_names() else "full").cells:
         if cell.training.stage != TRUNK:
-            found.setdefault(cell.row, []).append(cell.name)
+            found.setdefault(cell.row, []).extend((cell.name, is_on(skip)) for skip in cell.skip_uncoded)
     return found

@@ -15,6 +15,7 @@ from submission.study.table import Table
 
 LAYOUT = """
 .plot svg { min-width: 760px; } .drawn { margin-bottom: 2.5rem; } .drawn .scroll { border: 0; }
+td:not(.n) { white-space: normal; }
 ul.said { padding-left: 1.2rem; max-width: 52rem; color: var(--muted); font-size: 0.9rem; }
 .plot svg { background: none; } section > .unit { margin: 1.5rem 0 0.4rem; max-width: 52rem; }
 """

@@ -17,7 +17,7 @@ from submission.quantization.centring import Centring, StopGradient
 from submission.quantization.quantizer import Quantizer
 from submission.quantization.registry import open_quantizer
 from submission.quantization.scale import SCALE_MIN
-from submission.study.cells import Cell, Network, Objective, Training, label_of
+from submission.study.cells import Cell, Network, Objective, Skip, Training, label_of
 from submission.training.recipe import arguments_of
 
 STUDIES = Path(__file__).parent / "studies"
@@ -42,6 +42,7 @@ class Block:
     stop_gradient: StopGradient = "none"
     scale_bounds: tuple[float, ...] = ()
     everywhere: bool = False
+    skip_uncoded: tuple[Skip, ...] = ("off",)
 
 
 @dataclass(frozen=True)
@@ -209,6 +210,8 @@ def _of_origin(
         raise ValueError("give objective and surrogates, which nothing before it has")
     if training.decoder_only and parent is None:
         raise ValueError("what trains the decoder's side alone needs cells to go on from; give after")
+    if "on" in block.skip_uncoded and known["networks"][network].layers:
+        raise ValueError(f"network {network!r} codes every element; leave skip_uncoded away")
     usual = parent.centring.zero_centre if parent else known["networks"][network].zero_centre
     zero_centre = {"": usual or training.hard, "on": True, "off": False}[block.zero_centre]
     centring = Centring(zero_centre, block.stop_gradient, training.mean_gradient)
@@ -230,4 +233,5 @@ def _of_origin(
             scale_bound=bound,
             parent=parent,
             everywhere=block.everywhere,
+            skip_uncoded=block.skip_uncoded,
         )

@@ -2,7 +2,7 @@
 
 Yes: the criterion, fixed before the first run, holds, its intervals exclude 0 and Holm's correction over the five
 leaves p below 0.05. No: an interval excludes what the question claims. All else is undecided, a question without data
-too.
+too; of one without data it is said that it has not run yet.
 """
 
 import math
@@ -22,7 +22,7 @@ LEAST_GAIN = -3.0  # per cent of BD-rate that P1 asks for; the paper has -5.0
 FURTHER = 0.5  # per cent of mean beyond which an interval that covers 0 calls for seeds 4 and 5
 SEEDS = 3
 
-Verdict = Literal["yes", "no", "undecided"]
+Verdict = Literal["yes", "no", "undecided", "not run yet"]
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def _corrected(answer: Answer, adjusted: float) -> Answer:
 def _by_intervals(parts: Sequence[Part], missing: str) -> tuple[list[Part], Verdict, str]:
     """Yes where all parts are confirmed, no where one is refuted."""
     if not parts:
-        return [], "undecided", missing
+        return [], "not run yet", missing
     short = [part for part in parts if not part.interval.known]
     if short:
         return list(parts), "undecided", f"{short[0].label}: fewer than two seeds"
@@ -136,7 +136,7 @@ def _stages(study: Study, row: str, test: str, control: str) -> Contrast | None:
 def _soft_then_hard(study: Study) -> tuple[list[Part], Verdict, str]:
     found = _stages(study, "T1", "hard", "soft-continued")
     if found is None or not found.bd.seeds:
-        return [], "undecided", "stages c and a of row T1 have no BD-rate yet"
+        return [], "not run yet", "stages c and a of row T1 have no BD-rate"
     bd = found.bd
     parts = [Part("T1: c against a, BD-rate", bd, yes_above=False)]
     if not bd.known:
@@ -152,7 +152,7 @@ def _soft_then_hard(study: Study) -> tuple[list[Part], Verdict, str]:
 def _hardness(study: Study) -> tuple[list[Part], Verdict, str]:
     found = _stages(study, "T1", "hard", "decoder-only")
     parts = [Part("T1: c against b, BD-rate", found.bd, yes_above=False)] if found and found.bd.seeds else []
-    return _by_intervals(parts, "stages c and b of row T1 have no BD-rate yet")
+    return _by_intervals(parts, "stages c and b of row T1 have no BD-rate")
 
 
 def _poorer_latents(study: Study) -> tuple[list[Part], Verdict, str]:
@@ -162,9 +162,9 @@ def _poorer_latents(study: Study) -> tuple[list[Part], Verdict, str]:
     for other in ("straight-through", "soft-rounding"):
         found = contrast(by_name["noise"], by_name[other]) if {"noise", other} <= set(by_name) else None
         if found is None:
-            return [], "undecided", f"row S2 lacks noise or {other} of network H"
+            return [], "not run yet", f"row S2 lacks noise or {other} of network H"
         parts.append(Part(f"H after stage hard: noise against {other}, dJ/R", found.gain, yes_above=True))
-    return _by_intervals(parts, "row S2 has nothing yet")
+    return _by_intervals(parts, "row S2 has nothing")
 
 
 # Paper B.
@@ -195,7 +195,7 @@ def _trade(study: Study, risks: Risks) -> tuple[list[Part], Verdict, str]:
             parts.append(Part(f"{name}: mismatch at t=1 less that at t=0", t_interval(falls), yes_above=True))
             parts.append(Part(f"{name}: gradient risk at t=0 less that at t=1", rises, yes_above=True))
     if not parts:
-        return [], "undecided", "no network has mismatch and gradient risk at both ends of SUA-A yet"
+        return [], "not run yet", "no network has mismatch and gradient risk at both ends of SUA-A"
     differing = _best_temperatures(families)
     if differing:
         return _by_intervals(parts + differing, "")
@@ -262,7 +262,7 @@ def _annealing(study: Study) -> tuple[list[Part], Verdict, str]:
         ours = [cell for cell in cells if cell.about.surrogate.startswith("sua-")]
         others = [cell for cell in cells if not cell.about.surrogate.startswith("sua-")]
         if not ours or not others:
-            return [], "undecided", f"row S lacks a form of stochastic uniform annealing, or all others, of {network}"
+            return [], "not run yet", f"row S lacks a form of stochastic uniform annealing, or all others, of {network}"
         differences, chosen = [], []
         for seed in sorted({seed for cell in cells for seed in cell.seeds}):
             best, rival = _best(ours, without=seed), _best(others, without=seed)

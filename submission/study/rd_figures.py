@@ -7,6 +7,7 @@ import numpy as np
 from markupsafe import Markup
 from scipy.interpolate import PchipInterpolator
 
+from harness.progress import counted
 from leaderboard.bdrate import FEWEST_POINTS
 from leaderboard.curves import Curve
 from leaderboard.report.axes import text
@@ -50,13 +51,14 @@ def rd_bands(row: str, study: Study, found: Sequence[Contrast]) -> Figure | None
         parts.append(series(styles[name], [*lines, *marks]))
     parts += _rate_against(own, styles, right)
     entries, below = legend(list(styles.items()), 58 + height + 64)
-    seeds = len(own[0].seeds)
+    seeds = counted(len(own[0].seeds), "seed")
     caption = (
-        f"Left: each of {seeds} seeds as a thin line, means as marks. Right: rate against stage a at equal score by "
+        f"Left: {seeds}, each as a thin line, means as marks. Right: rate against stage a at equal score by "
         "PCHIP over log rate, mean and range over the seeds; where fewer than three levels are there, nothing."
     )
     name = "4-rate-distortion" + ("" if row == "T1" else f"-{row.lower()}")
-    return Figure(name, "Rate-distortion bands over seeds", caption, below, Markup("").join([*parts, *entries]))
+    title = f"Rate-distortion bands over seeds ({OBJECTIVES.get(row, row)})"
+    return Figure(name, title, caption, below, Markup("").join([*parts, *entries]))
 
 
 def _main(study: Study, found: Sequence[Contrast]) -> list[Contrast]:
@@ -139,7 +141,8 @@ def image_by_image(row: str, study: Study, found: Sequence[Contrast]) -> Figure 
     for one, (name, style) in zip(own, styles, strict=True):
         parts.append(series(style, _marks(one, order, x, top, row_height, name)))
     entries, below = legend(styles, up[0] + 64)
-    caption = f"Mean over {len(own[0].seeds)} seeds and all levels; lines reach from the least to the most of any seed."
+    seeds = counted(len(own[0].seeds), "seed")
+    caption = f"Mean over {seeds} and all levels; lines reach from the least to the most of any seed."
     name = "5-image-by-image" + ("" if row == "T1" else f"-{row.lower()}")
     title = f"Soft against hard, image by image ({OBJECTIVES.get(row, row)})"
     return Figure(name, title, caption, below, Markup("").join([*parts, *entries]))

@@ -1,7 +1,8 @@
 """A study from its first run to its last: what is missing is trained, then coded, and recorded in the store.
 
 Processes train, each with one thread; the process that the user started hands out the runs and writes the store. A run
-is done when its `experiment` rows are there, one a level. One that was interrupted goes on from its own checkpoint.
+is done when its `experiment` rows are there, one a level for each choice of `skip_uncoded`. One that was interrupted
+goes on from its own checkpoint; one that was trained and lacks a choice is coded with that alone.
 """
 
 import json
@@ -26,11 +27,12 @@ from harness.sweep.local import LocalProcesses
 from harness.sweep.originals import Originals, record_originals
 from harness.sweep.plan import Plan, describe
 from harness.sweep.run import sweep
-from submission.study.cells import Cell
+from submission.study.cells import Cell, Skip
 from submission.study.codec import SPEC, load_networks
 from submission.study.gradients import FILE, as_texts, gradient_tasks, measure, read_gradients, write_gradients
 from submission.study.job import Done, Job, Message, Original, Stated, Step, networks_path, recipe_of, run_name, work
-from submission.study.plan import Study
+from submission.study.made import write_made
+from submission.study.plan import Study, study_names
 from submission.study.runs import HARD, PEAK, TRAINING, export_runs, write_runs
 
 RUNS = "runs.csv"
@@ -56,6 +58,17 @@ class Request:
     jobs: int = 2
     rows: tuple[str, ...] = ()
     seeds: tuple[int, ...] = ()
+
+    def command(self, study: str) -> str:
+        """As a person repeats it, with folders by their names."""
+        name = study if study in study_names() else f"{study}.toml"
+        images = " ".join(folder.resolve().name for folder in self.images)
+        words = (
+            f"clic ablate {name} --data {self.data.resolve().name} --images {images} --out {self.out.resolve().name}"
+        )
+        rows = f" --rows {','.join(self.rows)}" if self.rows else ""
+        seeds = f" --seeds {','.join(map(str, self.seeds))}" if self.seeds else ""
+        return f"{words} --jobs {self.jobs}{rows}{seeds}"
 
 
 @dataclass(frozen=True)
@@ -189,19 +202,28 @@ class _Conductor:
 
     def _ahead(self) -> int:
         """What is to be done, in a unit that grows with time: the pixels of a window for each step."""
-        left = [(cell, cell.training.steps) for cell, _ in self.waiting]
+        left = [
+            (cell, 1 if networks_path(self.request.out, cell, seed).exists() else cell.training.steps)
+            for cell, seed in self.waiting
+        ]
         names = {run_name(cell, seed): cell for cell, seed in self.study.runs(self.request.rows, self.request.seeds)}
         left += [(names[name], names[name].training.steps - doing.step) for name, doing in self.busy.items()]
         return sum(steps * self.study.objectives[cell.objective].crop ** 2 for cell, steps in left)
 
     def export(self) -> None:
-        """Write the table of all runs so far."""
+        """Write the table of all runs so far, and how they were made."""
         titles = {image_set.originals.id: image_set.title for image_set in self.sets}
         write_runs(self.store.folder / RUNS, export_runs(self.store, self.study.name, titles))
+        commits = [row.commit for row in self.store.rows(Experiment, study=self.study.name)]
+        write_made(self.store.folder, self.request.command(self.study.name), commits)
         self.exported = time.monotonic()
 
     def _is_recorded(self, run: Run) -> bool:
-        return (*run[0].key, run[1]) in self.recorded
+        return not self._missing(run)
+
+    def _missing(self, run: Run) -> tuple[Skip, ...]:
+        cell, seed = run
+        return tuple(skip for skip in cell.skip_uncoded if (*cell.key, skip, seed) not in self.recorded)
 
     def _job(self, run: Run) -> Job:
         cell, seed = run
@@ -210,7 +232,8 @@ class _Conductor:
             for source in image_set.originals.images:
                 digest = image_set.originals.hashes[source.name]
                 originals[digest] = Original(digest, str(source.path.resolve()))
-        return Job(self.study, cell, seed, self.request.data, self.request.out, tuple(originals.values()))
+        images, skips = tuple(originals.values()), self._missing(run)
+        return Job(self.study, cell, seed, self.request.data, self.request.out, images, skips)
 
     def _sets_of(self, cell: Cell) -> Sequence[ImageSet]:
         return self.sets if cell.everywhere else self.sets[:1]
@@ -226,18 +249,18 @@ class _Conductor:
             del self.busy[job.name]
             reason = "" if isinstance(message, Done) else message.reason
             try:
-                if not reason:
-                    self._record(job, doing.stated)
+                for skip in () if reason else job.skips:
+                    self._record(job, skip, [one for one in doing.stated if one.skip == skip])
             except ClicError as error:
                 reason = str(error)
             if reason:
                 self.broken[job.name] = reason
                 log(f"study {self.study.name}: {job.name}: {reason}")
 
-    def _record(self, job: Job, stated: Sequence[Stated]) -> None:
-        """Code the images with what a run left, and write the run down."""
+    def _record(self, job: Job, skip: Skip, stated: Sequence[Stated]) -> None:
+        """Code the images with what a run left, and write the run down, for one choice of `skip_uncoded`."""
         cell, seed = job.cell, job.seed
-        spec = f"{SPEC},checkpoint={job.networks}"
+        spec = f"{SPEC},checkpoint={job.networks},skip={skip}"
         codec = describe(open_codec(spec), spec)
         for image_set in self._sets_of(cell):
             sweep(Plan(image_set.originals, codec), self.store, _Here())
@@ -252,7 +275,7 @@ class _Conductor:
         parameters = sum(parameter.numel() for parameter in networks.parameters())
         recipe = recipe_of(self.study, cell, seed)
         for level, weight in enumerate(recipe.lambdas().tolist()):
-            columns = {**cell.columns(), "skip_uncoded": "off", "level": level, "parameters": parameters}
+            columns = {**cell.columns(), "skip_uncoded": skip, "level": level, "parameters": parameters}
             loss = {mode: self._loss(stated, level, mode, weight, cell) for mode in (TRAINING, HARD)}
             self.store.append(
                 Experiment(
@@ -270,13 +293,14 @@ class _Conductor:
                     hard_loss=loss[HARD],
                 )
             )
-        self.recorded.add((*cell.key, seed))
-        log(f"study {self.study.name}: {run_name(cell, seed)}: {about['seconds']:.0f} core-seconds")
+        self.recorded.add((*cell.key, skip, seed))
+        coded = ", coded without small elements" if skip == "on" else ""
+        log(f"study {self.study.name}: {run_name(cell, seed)}: {about['seconds']:.0f} core-seconds{coded}")
         if time.monotonic() - self.exported > EXPORT_SECONDS:
             self.export()
 
     def _loss(self, stated: Sequence[Stated], level: int, mode: str, weight: float, cell: Cell) -> float:
-        """R + lambda D of a level in a mode, the mean over the images of the first set."""
+        """R + lambda D of a level in a mode, the mean over the images of the first set; NaN where none was stated."""
         images = self.sets[0].originals
         pixels = {images.hashes[source.name]: source.pixels for source in images.images}
         distortion = DISTORTIONS[self.study.objectives[cell.objective].loss]
@@ -285,12 +309,12 @@ class _Conductor:
             for one in stated
             if (one.level, one.mode) == (level, mode) and one.image in pixels
         ]
-        return sum(losses) / len(losses)
+        return sum(losses) / len(losses) if losses else math.nan
 
 
-def _key_of(row: Experiment) -> tuple[str, str, int]:
+def _key_of(row: Experiment) -> tuple[str, str, str, int]:
     cell = json.loads(row.cell)
-    return cell["row"], cell["cell"], row.seed
+    return cell["row"], cell["cell"], cell["skip_uncoded"], row.seed
 
 
 def _commit() -> str:

@@ -129,7 +129,11 @@ def export_runs(store: Store, study: str, image_sets: Mapping[str, str]) -> list
                             **figures,
                         )
                     )
-    return sorted(rows, key=lambda row: (row.row, row.cell, row.seed, row.level, row.image_set, row.image, row.mode))
+    return sorted(rows, key=_order)
+
+
+def _order(row: RunRow) -> tuple[str, str, str, int, int, str, str, str]:
+    return row.row, row.cell, row.skip_uncoded, row.seed, row.level, row.image_set, row.image, row.mode
 
 
 def _modes(candidate: Candidate | None, stated: Mapping[str, float]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -42,6 +42,8 @@ def of_contrast(one: Contrast) -> str:
         said = f"saves {percent(one.gain.mean)} of the rate of {against} at equal quality"
     elif one.gain.below:
         said = f"costs {percent(one.gain.mean)} more rate than {against} at equal quality"
+    elif not one.gain.known:
+        return f"{network}, {one.label}: {signed(one.gain.mean)} % against {against}, one seed alone {where}."
     else:
         return f"{network}, {one.label}: no difference to {against} is shown, {signed(one.gain.mean)} % {where}."
     return f"{network}, {one.label}: {said} {where}."
@@ -73,7 +75,8 @@ def of_stages(found: Sequence[Contrast]) -> Iterator[str]:
         yield (
             f"Against equal further steps with noise (a), stage hard (c) gives {signed(whole.gain.mean)} % of rate; of "
             f"that, hardness alone (c against b) is {signed(hardness.gain.mean)} %"
-            + (f", a share of {share:.0f} %." if whole.gain.above and hardness.gain.above else ".")
+            + (f", a share of {share:.0f} %" if whole.gain.above and hardness.gain.above else "")
+            + f" ({of_interval(whole.gain)} of the whole)."
         )
     for one in by_stages.values():
         if (one.test.about.stage, one.control.about.stage) == ("hard", "soft-continued"):

@@ -17,7 +17,16 @@ from leaderboard.tables import Column, Columns
 from submission.study.columns import Ends, as_data
 
 MISSING = "–"
-CONDITIONS = ("control", "mode", "seeds", "levels", "images")  # said beside the table even of a single row
+CONDITIONS = (
+    "control",
+    "mode",
+    "seeds",
+    "levels",
+    "images",
+    "p",
+    "adjusted",
+    "further",
+)  # said beside the table even of a single row
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +84,8 @@ class Table:
         parts: list[RenderableType] = [Text(self.title, style="bold")]
         for section in self.sections:
             parts += [Text(section.heading, style="underline")] if section.heading else []
-            parts.append(tables.terminal(section.columns, section.frame, section.conditions))
+            parts.append(tables.terminal(section.columns, section.frame))
+            parts += [Text(f"In all rows: {section.conditions}.\n", style="dim italic")] if section.conditions else []
         return Group(*parts, Text("\n".join([*self.notes, ""]), style="dim"))
 
     def markdown(self) -> str:

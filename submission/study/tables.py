@@ -1,7 +1,7 @@
-"""All tables of a study, from its `runs.csv` and `gradients.csv`, and the files that they are printed in.
+"""All tables of a study, from its `runs.csv`, `gradients.csv` and `made.json`, and the files that they are printed in.
 
-Everything is made in memory first, a pure function of the two files. So writing and checking differ in one word, and a
-check that passes says that every printed figure follows from the measurements.
+Everything is made in memory first, a pure function of the three files. So writing and checking differ in one word, and
+a check that passes says that every printed figure follows from the measurements.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,6 +19,8 @@ from submission.study import columns, frames, sentences
 from submission.study.contrasts import Contrast
 from submission.study.figures import figures_of
 from submission.study.identical import identical_rows
+from submission.study.made import FILE as MADE
+from submission.study.made import Made, read_made
 from submission.study.measured import Study, study_of
 from submission.study.missing import missing_rows
 from submission.study.named_files import soft_then_hard_csv, surrogates_csv
@@ -31,6 +33,7 @@ from submission.study.runs import read_runs
 from submission.study.table import Table
 
 RUNS, GRADIENTS = "runs.csv", "gradients.csv"
+WIDTH = 120  # of what is printed into a file or a pipe
 TITLES = {
     "T1": "Soft-then-hard and its controls, MS-SSIM",
     "T1m": "Soft-then-hard and its controls, MSE",
@@ -45,10 +48,14 @@ TITLES = {
 QUESTIONS_TITLE = "The five primary questions"
 STAGES_TITLE = "Soft-then-hard, stage by stage"
 PARTS_TITLE = "What soft-then-hard is made of"
-OF_ANSWERS = ("name", "question", "verdict", "reason", "p", "adjusted", "further")
+OF_ANSWERS = ("name", "question", "verdict", "reason")
 OF_STAGES = ("objective", "image_set", "skips")
 OF_CONTRASTS = ("image_set", "network", "skips")
 
+LEFT_OUT_NOTE = (
+    "Left out: what the same networks save where elements of the smallest scales are not coded, as in the shipped "
+    "codec, against coding all of them."
+)
 CONTRAST_NOTE = (
     "dJ/R is (J of the control - J) / R of the control at equal lambda, J = R + lambda D with hard rounding: to first "
     "order the rate saved at equal quality, mean over levels. Sets are plain means over images. The interval over "
@@ -58,11 +65,12 @@ CONTRAST_NOTE = (
 
 @dataclass(frozen=True, eq=False)
 class Findings:
-    """All that a study's two files say: what tables, figures, page and sentences are made from."""
+    """All that a study's files say: what tables, figures, page and sentences are made from."""
 
     study: Study
     risks: Risks
     sources: Mapping[str, str]
+    made: Made | None = None
 
     @cached_property
     def answers(self) -> list[Answer]:
@@ -91,7 +99,7 @@ class Findings:
             said += sentences.of_stages(self.contrasts.get(row, []))
         said.append(sentences.of_warm_starts(self.agrees))
         said += [sentences.of_contrast(one) for found in self.contrasts.values() for one in found]
-        return [*said, sentences.SCOPE, RECONSTRUCTIONS]
+        return [*said, sentences.SCOPE, RECONSTRUCTIONS, *([self.made.sentence] if self.made else [])]
 
     @cached_property
     def tables(self) -> list[Table]:
@@ -104,7 +112,14 @@ def _tables(found: Findings) -> list[Table]:
     holm = "Yes needs p below 0.05 after Holm's correction over the five; a question without data counts as p = 1."
     made = [
         Table("primary", QUESTIONS_TITLE, columns.ANSWERS, frames.answer_rows(found.answers), [holm], OF_ANSWERS),
-        Table("stages", STAGES_TITLE, columns.STAGES, frames.stage_rows(study), [LETTERS, TABLE_1_NOTE], OF_STAGES),
+        Table(
+            "stages",
+            STAGES_TITLE,
+            columns.STAGES,
+            frames.stage_rows(study),
+            [LETTERS, LEFT_OUT_NOTE, TABLE_1_NOTE],
+            OF_STAGES,
+        ),
         Table("parts", PARTS_TITLE, columns.PARTS, frames.part_rows(study), [LETTERS, CONTRAST_NOTE], OF_STAGES),
     ]
     for row, contrasts in found.contrasts.items():
@@ -115,6 +130,7 @@ def _tables(found: Findings) -> list[Table]:
             made.append(Table(name, title, columns.FROM_SCRATCH, rows, notes, OF_CONTRASTS))
         else:
             made.append(Table(name, title, columns.CONTRASTS, frames.contrast_rows(contrasts), notes, OF_CONTRASTS))
+    how = [found.made.sentence] if found.made else []
     note = "Deviation is of one draw; all three in units of the true gradient's root mean square."
     made += [
         Table(
@@ -127,7 +143,7 @@ def _tables(found: Findings) -> list[Table]:
         ),
         Table("gradients", "Gradient risk", columns.RISKS, found.risks.rows(), [note, RECONSTRUCTIONS], ["network"]),
         Table("identical", "Not run, since identical by construction", columns.IDENTICAL, identical_rows()),
-        Table("cost", "What training cost", columns.COST, frames.cost_rows(study)),
+        Table("cost", "What training cost", columns.COST, frames.cost_rows(study), how),
         Table("public", "Public figures, not ours", columns.PUBLIC, pd.DataFrame(PUBLIC_FIGURES)),
         Table("missing", "Not there yet", columns.MISSING, missing_rows(study, found.risks)),
     ]
@@ -136,8 +152,10 @@ def _tables(found: Findings) -> list[Table]:
 
 def findings_of(folder: Path) -> Findings:
     """What a study's folder says. Raises ClicError where its `runs.csv` is missing or none."""
-    sources = {name: sha256((folder / name).read_bytes()) for name in (RUNS, GRADIENTS) if (folder / name).is_file()}
-    return Findings(study_of(read_runs(folder / RUNS)), read_risks(folder / GRADIENTS), sources)
+    sources = {
+        name: sha256((folder / name).read_bytes()) for name in (RUNS, GRADIENTS, MADE) if (folder / name).is_file()
+    }
+    return Findings(study_of(read_runs(folder / RUNS)), read_risks(folder / GRADIENTS), sources, read_made(folder))
 
 
 def printed(found: Findings) -> dict[str, bytes]:
@@ -219,6 +237,8 @@ def write_tables(folder: Path, check: bool = False) -> int:
     except OSError as error:
         raise ClicError(f"{folder}: cannot be written ({error}); free space, or give another folder") from error
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH)
     for table in found.tables:
         console.print(table.terminal())
     log(f"wrote {counted(len(files), 'file')} to {folder}; study.html holds them all")

@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,11 @@ from PIL import Image
 from small_model import photograph, small_networks
 
 from harness.errors import ClicError
+from submission.networks import entropy
 from submission.networks.entropy import SCALE_MIN, gaussian_bits
+from submission.networks.interface import Networks
+from submission.quantization.annealing import SoftRounding
+from submission.quantization.centring import Centring
 from submission.quantization.quantizer import Quantizer, Seen
 from submission.quantization.scale import SCALE_STEP
 from submission.quantization.settings import Quantization
@@ -25,10 +30,12 @@ from submission.study.gradients import toy_gradients, toy_truth
 from submission.study.job import fresh_networks, recipe_of, run_name
 from submission.study.plan import Study, read_study
 from submission.study.runs import RunRow, read_runs
-from submission.study.subjects import LAYERED, JointNetworks, LayeredNetworks, Layers
+from submission.study.subjects import LAYERED, HyperpriorNetworks, JointNetworks, LayeredNetworks, Layers
+from submission.training.start import load_average
 from submission.training.trainer import Trainer
 
 AS_CODED = Quantization(Hard(), Hard(), context=None)
+CHECKPOINT = Path(__file__).parents[2] / "docs/results/checkpoints/onward-soft-average-float16.safetensors"
 LEVEL = torch.tensor([0])
 
 
@@ -119,6 +126,54 @@ def test_streams_of_layered_networks_decode_to_what_was_coded(kind: str, tmp_pat
         codec.decode(bytes(damaged))
 
 
+LEAST_MASS = 2.0**-16  # that a table of the entropy coder gives to a symbol
+
+
+@torch.no_grad()
+def trained(kind: str, quick: Study) -> Networks:
+    """J after some steps, so that its means and scales follow from its past; N as the average of a long training."""
+    if kind == "N":
+        return load_average(CHECKPOINT)
+    cell = next(cell for cell in quick.cells if cell.key == ("S", "J trunk"))
+    training = dataclasses.replace(cell.training, steps=120, learning_rate=1e-3, final_learning_rate=1e-3)
+    cell = dataclasses.replace(cell, training=training)
+    recipe = dataclasses.replace(recipe_of(quick, cell, 1), batch=4, crop=64, precision="float32")
+    trainer = Trainer(recipe, recipe.stages[0], fresh_networks(quick, cell, recipe))
+    crops = np.stack([photograph(256, 256, seed) for seed in range(4)])
+    with torch.enable_grad():
+        for _ in range(training.steps):
+            trainer.next_step(crops)
+    return trainer.networks.eval()
+
+
+@pytest.mark.parametrize(("kind", "levels"), [("J", ["0"]), ("N", ["0", "3", "7"])])
+def test_coded_bytes_are_what_trained_networks_state(
+    kind: str, levels: list[str], quick: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within 0.5 % and 64 bits of an image, where no symbol is stated to cost more than a table lets it cost.
+
+    Networks state up to 30 bits for a symbol far from its mean. A table has no mass below 2**-16, so that coded bytes
+    may be fewer than what is stated.
+    """
+    save_networks(tmp_path / "x.safetensors", trained(kind, quick), {})
+    codec = StudyCodec(str(tmp_path / "x.safetensors"))
+    pixels = photograph(256, 384, 9)
+    prepared, image = codec.prepare(pixels), padded(pixels, codec.networks.multiple)
+
+    def stated(level: str) -> float:
+        with torch.no_grad():
+            output = codec.networks(image, torch.tensor([int(level)]), AS_CODED)
+        return float(output.latent_bits + output.hyper_bits)
+
+    for level in levels:
+        coded, own = 8 * len(codec.encode(prepared, level).stream), stated(level)
+        with monkeypatch.context() as tails:
+            tails.setattr(entropy, "MASS_MIN", LEAST_MASS)
+            of_tables = stated(level)
+        assert coded == pytest.approx(of_tables, abs=0.005 * of_tables + 64), f"level {level}"
+        assert coded <= 1.005 * own + 64, f"level {level}"
+
+
 @pytest.mark.parametrize("skip", ["off", "on"])
 def test_streams_of_ours_decode_to_what_was_coded(skip: str, tmp_path: Path) -> None:
     save_networks(tmp_path / "x.safetensors", small_networks(), {})
@@ -207,6 +262,55 @@ def test_likelihoods_are_in_single_precision_also_under_autocast() -> None:
         gaussian_bits(torch.zeros(3).bfloat16(), torch.zeros(3).bfloat16())
 
 
+class HalfPrecise(HyperpriorNetworks):
+    """A planted fault: means and scales come as autocast leaves them."""
+
+    def parameters_of(
+        self,
+        features: torch.Tensor,
+        latent: torch.Tensor,
+        quantization: Quantization,
+        draw: torch.Tensor,
+        progress: float,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        with torch.autocast("cpu", torch.bfloat16):
+            features = features @ torch.eye(features.shape[-1])
+        scale, mean = super().parameters_of(features, latent, quantization, draw, progress)
+        return scale, mean
+
+
+def test_a_likelihood_that_was_left_in_bfloat16_is_refused() -> None:
+    with torch.no_grad(), pytest.raises(TypeError, match="bits need float32"):
+        HalfPrecise(Layers("mean-scale"))(torch.rand(1, 3, 64, 64), LEVEL, Quantization(Noise(), Noise(), Noise()))
+
+
+def numbers_and_gradients(kind: str, quantization: Quantization) -> list[torch.Tensor]:
+    """All that a pass gives, and the gradients of all weights."""
+    networks = busy(kind)
+    image = torch.from_numpy(photograph(64, 64).copy()).permute(2, 0, 1)[None].float() / 255
+    output = networks(image, LEVEL, quantization, torch.Generator().manual_seed(4), 0.5)
+    loss = output.latent_bits.sum() + output.hyper_bits.sum() + 1e3 * (output.image - image).square().mean()
+    found = torch.autograd.grad(loss, list(networks.parameters()), allow_unused=True)
+    return [output.image, output.latent_bits, output.hyper_bits, *(one for one in found if one is not None)]
+
+
+def check_bounds_and_stops(kind: str) -> None:
+    """None of them changes a number or a gradient of networks of this kind, also where the surrogate has a slope."""
+    plain = numbers_and_gradients(kind, Quantization(SoftRounding(4.0), Noise(), SoftRounding(4.0)))
+    for stop in ("none", "psg-1", "psg-3"):
+        for bound in (0.04, 0.2):
+            other = Quantization(
+                SoftRounding(4.0), Noise(), SoftRounding(4.0), Centring(stop_gradient=stop), scale_bound=bound
+            )
+            assert all(map(torch.equal, plain, numbers_and_gradients(kind, other))), f"{stop}, bound {bound}"
+
+
+def test_bounds_and_stops_change_nothing_in_f() -> None:
+    check_bounds_and_stops("factorised")
+    with pytest.raises(AssertionError, match=r"none, bound 0\.04"):
+        check_bounds_and_stops("mean-scale")
+
+
 @pytest.mark.parametrize(
     ("text", "what"),
     [
@@ -214,6 +318,8 @@ def test_likelihoods_are_in_single_precision_also_under_autocast() -> None:
         ("extends = 'quick'\ncolour = 1", "unknown key 'colour'"),
         ("extends = 'quick'\norder = [['T1']]", "order must have each row"),
         ("extends = 'quick'\n[networks.H]\npreset = 'none'", "a network needs"),
+        ("extends = 'quick'\n[[cells]]\nrow = 'S'\nnetworks = ['F']\nsurrogates = ['noise']\nobjective = 'mse'\n"
+         "training = 'whole'\nskip_uncoded = ['on']", "'F' codes every element"),
         ("extends = 'quick'\n[trainings.hard]\nstage = 'h'\nsteps = 2\nhard = true\nlearning_rate = 1.0\n"
          "final_learning_rate = 1.0", "set decoder_only"),
     ],
@@ -249,6 +355,7 @@ row = "T"
 name = "N hard"
 after = ["T", "soft"]
 training = "c"
+skip_uncoded = ["off", "on"]
 [[cells]]
 row = "S"
 name = "J trunk"
@@ -259,28 +366,69 @@ training = "trunk"
 """
 
 
-@pytest.mark.slow
-def test_a_study_that_was_killed_gives_the_rows_of_an_unbroken_one(tmp_path: Path) -> None:
+ALL_ROWS = (3 + 3 + 1) * 2 * 3 + 3 * 2 * 2  # levels, images, modes; of N hard also without small elements
+
+
+@pytest.fixture
+def ablate(tmp_path: Path) -> Callable[..., subprocess.Popen[bytes]]:
+    """Starts the small study on drawn crops and photographs, as a user would."""
     for folder, side in (("crops", 256), ("photographs", 192)):
         (tmp_path / folder).mkdir()
         for seed in range(4):
             Image.fromarray(photograph(side, side, seed)).save(tmp_path / folder / f"{seed}.png")
-    (tmp_path / "mine.toml").write_text(SMALL_STUDY)
-    words = [sys.executable, "-m", "harness", "ablate", "mine.toml", "--data", "crops", "--images", "photographs"]
 
-    def rows() -> list[RunRow]:
-        found = read_runs(tmp_path / "out" / "runs.csv")
-        return [dataclasses.replace(row, seconds=0.0) for row in found]
+    def start(text: str = SMALL_STUDY) -> subprocess.Popen[bytes]:
+        (tmp_path / "mine.toml").write_text(text)
+        words = ["ablate", "mine.toml", "--data", "crops", "--images", "photographs", "--out", "out"]
+        return subprocess.Popen(
+            [sys.executable, "-m", "harness", *words],
+            cwd=tmp_path,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
 
-    subprocess.run([*words, "--out", "out"], cwd=tmp_path, check=True, capture_output=True)
-    whole = rows()
-    assert len(whole) == (3 + 3 + 1) * 2 * 3  # levels, images, modes
+    return start
+
+
+def rows_of(folder: Path) -> list[RunRow]:
+    return [dataclasses.replace(row, seconds=0.0) for row in read_runs(folder / "runs.csv")]
+
+
+@pytest.mark.slow
+def test_a_study_that_was_killed_gives_the_rows_of_an_unbroken_one(
+    ablate: Callable[..., subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
+    assert ablate().wait() == 0
+    whole = rows_of(tmp_path / "out")
+    assert len(whole) == ALL_ROWS
     (tmp_path / "out").rename(tmp_path / "whole")
     moment = random.Random(5)
     for _ in range(4):
-        process = subprocess.Popen([*words, "--out", "out"], cwd=tmp_path, stderr=subprocess.DEVNULL)
+        process = ablate()
         time.sleep(moment.uniform(4, 12))
         process.kill()
         process.wait()
-    subprocess.run([*words, "--out", "out"], cwd=tmp_path, check=True, capture_output=True)
-    assert rows() == whole
+    assert ablate().wait() == 0
+    assert rows_of(tmp_path / "out") == whole
+
+
+@pytest.mark.slow
+def test_what_is_trained_is_coded_in_a_further_way_without_training_again(
+    ablate: Callable[..., subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
+    assert ablate(SMALL_STUDY.replace('skip_uncoded = ["off", "on"]', "")).wait() == 0
+    first = read_runs(tmp_path / "out" / "runs.csv")
+    left = {
+        path: path.stat().st_mtime_ns
+        for part in ("networks", "training")
+        for path in (tmp_path / "out" / part).rglob("*")
+    }
+    streams = set((tmp_path / "out" / "streams").glob("*/*"))
+    assert {row.skip_uncoded for row in first} == {"off"}
+    assert ablate().wait() == 0
+    rows = read_runs(tmp_path / "out" / "runs.csv")
+    assert len(rows) == ALL_ROWS and [row for row in rows if row.skip_uncoded == "off"] == first
+    further = [row for row in rows if row.skip_uncoded == "on"]
+    assert {(row.cell, row.mode) for row in further} == {("N hard", "coded"), ("N hard", "hard")}
+    assert {path: path.stat().st_mtime_ns for path in left} == left
+    assert streams < set((tmp_path / "out" / "streams").glob("*/*"))
