@@ -36,10 +36,10 @@ def _start(precision: str) -> None:
     start(precision)
 
 
-def _decode(name: str, stream: bytes, folder: Path) -> tuple[list[float], str]:
+def _decode(name: str, stream: bytes, folder: Path, threads: int) -> tuple[list[float], str]:
     from decoder.worker import decode_to_png
 
-    return decode_to_png(name, stream, folder)
+    return decode_to_png(name, stream, folder, threads)
 
 
 def main() -> int:
@@ -58,11 +58,12 @@ def main() -> int:
     folder.mkdir(exist_ok=True)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = max(1, min(cores, len(streams)))
+    threads = max(1, cores // workers)  # more than one where there are fewer images than cores
     largest_first = sorted(streams, key=lambda name: -len(streams[name]))
     with ProcessPoolExecutor(
         workers, mp_context=get_context("spawn"), initializer=_start, initargs=(precision,)
     ) as pool:
-        jobs = [pool.submit(_decode, name, streams[name], folder) for name in largest_first]
+        jobs = [pool.submit(_decode, name, streams[name], folder, threads) for name in largest_first]
         results = [job.result() for job in jobs]
     problems = [problem for _, problem in results if problem]
     for problem in problems:

@@ -44,11 +44,11 @@ class Model:
         return (self.architecture.levels - 1 + GAINS_BELOW) * GAIN_STEPS + 1
 
     @torch.inference_mode()
-    def reconstruct(self, latent: np.ndarray, header: Header) -> np.ndarray:
-        """Pixels, uint8 (H, W, 3), of a quantised latent (C, h, w) in units of 2^-8."""
+    def reconstruct(self, latent: np.ndarray, header: Header, threads: int = 1) -> np.ndarray:
+        """Pixels, uint8 (H, W, 3), of a quantised latent (C, h, w) in units of 2^-8, by so many threads."""
         gain = interpolate(self.log_inverse_gain, header.gain).exp()
         scaled = torch.from_numpy((latent / ONE).astype(np.float32))[None] * gain[:, None, None]
-        return to_pixels(self.synthesis, scaled, header.grey)[: header.height, : header.width]
+        return to_pixels(self.synthesis, scaled, header.grey, threads)[: header.height, : header.width]
 
 
 def interpolate(log_gains: Tensor, gain: int) -> Tensor:

@@ -16,14 +16,14 @@ MODELS: dict[int, Model] = {}
 
 
 def start(precision: str) -> None:
-    """One thread a process: images are decoded side by side, and a network's sums do not depend on threads."""
+    """Load the models. torch uses one thread, so that a network's sums do not depend on how many there are."""
     torch.set_num_threads(1)
     for number, path in shipped_models().items():
         MODELS[number] = load_model(path.read_bytes(), precision)
 
 
-def decode_to_png(name: str, stream: bytes, folder: Path) -> tuple[list[float], str]:
-    """Decode one stream and write NAME.png.
+def decode_to_png(name: str, stream: bytes, folder: Path, threads: int) -> tuple[list[float], str]:
+    """Decode one stream, its synthesis by so many threads, and write NAME.png.
 
     Returns seconds in entropy decoding, synthesis and PNG, and what went wrong or nothing. No class of this module
     is returned: to read one, the parent would import torch.
@@ -33,7 +33,7 @@ def decode_to_png(name: str, stream: bytes, folder: Path) -> tuple[list[float], 
     try:
         model, parsed, latent = decode_latent(stream, MODELS)
         times.append(time.perf_counter())
-        pixels = model.reconstruct(latent, parsed.header)
+        pixels = model.reconstruct(latent, parsed.header, threads)
         times.append(time.perf_counter())
         temporary.write_bytes(png_bytes(pixels))
         temporary.replace(folder / f"{name}.png")

@@ -40,6 +40,7 @@ def test_pixels_in_bands_are_those_of_the_whole(
     with torch.inference_mode():
         whole = (synthesis(latent)[0].clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
         banded = to_pixels(synthesis, latent)
+        assert np.array_equal(to_pixels(synthesis, latent, threads=3), banded)
     assert len(np.unique(whole)) > 30
     # The library may choose another algorithm for a band of one row: a float may differ in its last bit.
     assert (banded != whole).mean() < 1e-3 and np.abs(banded.astype(int) - whole).max() <= 1
