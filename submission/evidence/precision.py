@@ -87,6 +87,9 @@ def compare(images: Sequence[Path], gains: Sequence[int]) -> dict[int, Compared]
                 words, _, _ = encode(model.tables, source.calls, 0, least_words(latents.header))
                 exact, near = (each.reconstruct(latent, latents.header) for each in (model, in_bf16))
                 compared.add(words.nbytes, reference, exact, near)
+            falls = ", ".join(f"{compared.falls[-1]:.7f}" for compared in found.values())
+            most = max(int(np.flatnonzero(compared.off)[-1]) for compared in found.values())
+            log(f"{path.stem}: MS-SSIM falls by {falls}; samples of all images so far are off by {most} at most")
             progress(done, len(images))
     return found
 
