@@ -182,7 +182,7 @@ def list_images(folder: Path, describe: Callable[[Path], SourceImage] = describe
     """
     require_folder(folder, "a folder of photographs")
     images: dict[str, SourceImage] = {}
-    for path in sorted(filter(_is_image, folder.iterdir())):
+    for path in sorted(filter(_is_image, folder.iterdir()), key=lambda path: path.name):
         _check_name(path)
         if path.stem in images:
             raise ClicError(

@@ -17,6 +17,17 @@ class Key(NamedTuple):
     point: str
 
 
+class KnownFile(NamedTuple):
+    """A file that was read before: its size and time of change, and the image that it held."""
+
+    size: int
+    modified_ns: int
+    sha256: str
+    width: int
+    height: int
+    note: str
+
+
 class Record:
     """A row of a table of the store."""
 

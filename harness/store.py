@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from harness.candidates import OF_A_SET, OF_AN_ALLOCATION, as_table
 from harness.errors import ClicError
 from harness.locks import Holder
-from harness.records import TABLES, Allocation, Candidate, Chosen, Failure, Image, ImageFile, Key, Record
+from harness.records import TABLES, Allocation, Candidate, Chosen, Failure, Key, KnownFile, Record
 from harness.streams import is_whole, read_stream, remove_others, write_stream
 from harness.tables import insert, read, schema
 
@@ -203,14 +203,11 @@ class Store:
             self._database.executemany(remove, [(*key, digest) for key, digest in lost])
         return [key for key, _ in lost]
 
-    def known_files(self) -> dict[str, tuple[ImageFile, Image]]:
+    def known_files(self) -> dict[str, KnownFile]:
         """By path, each file that was read before, and the image that it held."""
         query = "SELECT path, size, modified_ns, sha256, width, height, note FROM file JOIN image USING (sha256)"
         with self._explaining():
-            return {
-                path: (ImageFile(path, size, modified_ns, digest), Image(digest, width, height, note))
-                for path, size, modified_ns, digest, width, height, note in self._database.execute(query)
-            }
+            return {path: KnownFile._make(known) for path, *known in self._database.execute(query)}
 
     def has_set(self, image_set: str) -> bool:
         """Whether the members of a set are known. They are written together."""
@@ -308,8 +305,8 @@ class Store:
                 for path in self.folder.glob(pattern):
                     path.unlink(missing_ok=True)
             if dead and not is_new:
-                known = {digest for (digest,) in self._database.execute("SELECT stream_sha256 FROM candidate")}
-                remove_others(self.folder, known)
+                names = self._database.execute("SELECT stream_sha256 || '.bin' FROM candidate")
+                remove_others(self.folder, set(chain.from_iterable(names)))
             for name in dead:
                 self._holder.forget(name)
 

@@ -1,7 +1,7 @@
 """The streams of a run's folder, `streams/ab/abcdef....bin`: each named by the SHA-256 of its bytes."""
 
 import os
-from collections.abc import Collection
+from collections.abc import Set
 from contextlib import suppress
 from pathlib import Path
 
@@ -61,12 +61,10 @@ def write_stream(folder: Path, digest: str, content: bytes, part: Path) -> None:
         raise
 
 
-def remove_others(folder: Path, known: Collection[str]) -> None:
-    """Remove the streams whose hash is none of the known: their rows were never written."""
+def remove_others(folder: Path, known: Set[str]) -> None:
+    """Remove the streams whose file's name is none of the known: their rows were never written."""
     for part in folder.glob("streams/??"):
-        with os.scandir(part) as entries:
-            foreign = [entry.name for entry in entries if entry.name.removesuffix(".bin") not in known]
-        for name in foreign:
+        for name in set(os.listdir(part)).difference(known):  # noqa: PTH208  millions of names, and Paths take longer
             if name.endswith(".bin"):
                 (part / name).unlink()
 

@@ -76,7 +76,7 @@ def missing(images: Sequence[SourceImage], codec: CodecConfig, points: Sequence[
         hashes: dict[str, str] = {}
         for source in images:
             path, state = str(source.path.resolve()), source.path.stat()
-            file = known[path][0] if path in known else None
+            file = known.get(path)
             if file and (file.size, file.modified_ns) == (state.st_size, state.st_mtime_ns):
                 hashes[source.name] = file.sha256
             else:

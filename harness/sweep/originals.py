@@ -1,5 +1,6 @@
 """The originals of a run: each photograph by the hash of its file, and the set of them by the hash of those."""
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from pathlib import Path
 from harness.files import sha256
 from harness.images import SourceImage, describe_image, list_images
 from harness.progress import Progress
-from harness.records import Image, ImageFile, Member, Record
+from harness.records import Image, ImageFile, KnownFile, Member, Record
 from harness.store import DATABASE, Store, open_store
 
 # Of so new a file, a further change might leave size and time as they are: file systems count in up to two seconds.
@@ -31,13 +32,12 @@ def list_originals(folder: Path, out: Path, rehash: bool = False) -> list[Source
         return list_images(folder)
     with open_store(out, write=False) as store:
         known = store.known_files()
-    parent = folder.resolve()
+    parent = str(folder.resolve())
 
     def describe(path: Path) -> SourceImage:
-        if found := known.get(str(parent / path.name)):
-            file, image = found
-            if _is_same(file, path):
-                return SourceImage(path.stem, path, image.width, image.height, image.note)
+        found = known.get(os.path.join(parent, path.name))  # noqa: PTH118  asked a hundred thousand times
+        if found and _is_same(found, path):
+            return SourceImage(path.stem, path, found.width, found.height, found.note)
         return describe_image(path)
 
     return list_images(folder, describe)
@@ -51,14 +51,14 @@ def record_originals(
     A file whose size and time of change are those that the store knows is not read again, unless `rehash` is set.
     """
     known = {} if rehash else store.known_files()
-    folders = {folder: folder.resolve() for folder in {source.path.parent for source in images}}
+    folders = {folder: str(folder.resolve()) for folder in {source.path.parent for source in images}}
     hashes: dict[str, str] = {}
     read: list[Record] = []
     for done, source in enumerate(images, 1):
-        path = str(folders[source.path.parent] / source.path.name)
+        path = os.path.join(folders[source.path.parent], source.path.name)  # noqa: PTH118
         found = known.get(path)
-        if found and _is_same(found[0], source.path):
-            digest = found[0].sha256
+        if found and _is_same(found, source.path):
+            digest = found.sha256
         else:
             state = source.path.stat()
             digest = sha256(source.path.read_bytes())
@@ -77,7 +77,7 @@ def record_originals(
     return Originals(image_set, tuple(images), hashes)
 
 
-def _is_same(file: ImageFile, path: Path) -> bool:
+def _is_same(file: KnownFile, path: Path) -> bool:
     """Whether a file has the size and the time of change that are known of it."""
     state = path.stat()
     return (file.size, file.modified_ns) == (state.st_size, state.st_mtime_ns)
