@@ -35,9 +35,13 @@ def bytes_against(curve: Curve, other: Curve, bpp: float) -> float | None:
 
 
 def rival_of(report: Report, rate: float) -> str | None:
-    """The best of the others at `rate` on the board."""
+    """The best of the others at `rate` on the board; where the subject has a curve, one that has one: no union."""
     subject = report.entrants[0]
     rows = report.board[(report.board["rate"] == rate) & (report.board["entrant"] != subject)]
+    curves = {curve.codec for curve in report.curves.get(MEASURE, ())}
+    with_curve = rows[rows["entrant"].isin(curves)]
+    if subject in curves and len(with_curve):
+        rows = with_curve
     rows = rows.dropna(subset=[MEASURE]).sort_values(MEASURE, ascending=False, kind="stable")
     return None if rows.empty else str(rows["entrant"].iloc[0])
 

@@ -141,6 +141,8 @@ def test_a_union_is_a_contender(clic: Clic, here: Path) -> None:
 
     for (rate, image), digest in shown.items():
         assert pixels_sha256(load_rgb(folder / rate / f"{image}.png")) == digest
+    found = (out / "report.html").read_text()  # the subject is set against another codec, not against a mixture with it
+    assert f"than {name}" not in found.partition("<nav")[0]
     # alone, and named first, it has a page too
     alone = clic("compare", here / "photographs", "--out", out, *options(union, "jpeg"), "--rates", "2")
     assert alone.returncode == 0, alone.stderr
