@@ -39,7 +39,9 @@ from submission.refinement import (
     walked,
 )
 from submission.refinement_plan import (
+    COARSE,
     COPIES,
+    DENSE,
     EFFORTS,
     FEW,
     LIFT,
@@ -246,7 +248,8 @@ def test_nothing_is_asked_for_twice_and_all_choices_are_served(
         gains = {point.gain for point in coded[image] if point.refined_at is None}
         refined = {point.refined_at for point in coded[image] if point.refined_at is not None}
         for point in points:
-            near = (point.gain - 4, point.gain + 4) if refines else (point.gain - 1, point.gain + 1)
+            few = not refines and len(coded) <= FEW
+            near = (point.gain + offset for offset in (DENSE if few else (-COARSE, COARSE)))
             assert {gain for gain in near if 0 <= gain < GAINS} <= gains
             if refines:
                 wanted = min(point.gain + LIFT, GAINS - 1)
