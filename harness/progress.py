@@ -32,10 +32,13 @@ def duration(seconds: float) -> str:
 
 
 @contextmanager
-def bar(title: str) -> Iterator[Progress]:
-    """A transient bar with the time left on a terminal; elsewhere a plain line at most every 30 seconds."""
+def bar(title: str, done: int = 0) -> Iterator[Progress]:
+    """A transient bar with the time left on a terminal; elsewhere a plain line at most every 30 seconds.
+
+    `done` is what an earlier run has left done: it says nothing of how long the rest takes.
+    """
     if not sys.stderr.isatty():
-        yield _plain(title)
+        yield _plain(title, done)
         return
     from rich.console import Console
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -43,19 +46,19 @@ def bar(title: str) -> Iterator[Progress]:
 
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with RichProgress(*columns, console=Console(stderr=True), transient=True) as display:
-        task = display.add_task(title, total=None)
-        yield lambda done, total: display.update(task, completed=done, total=total)
+        task = display.add_task(title, total=None, completed=done)
+        yield lambda now, total: display.update(task, completed=now, total=total)
 
 
-def _plain(title: str) -> Progress:
+def _plain(title: str, before: int) -> Progress:
     start = shown = time.monotonic()
 
     def show(done: int, total: int) -> None:
         nonlocal shown
         now = time.monotonic()
-        if 0 < done < total and now - shown >= PLAIN_SECONDS:
+        if before < done < total and now - shown >= PLAIN_SECONDS:
             shown = now
-            left = (now - start) * (total - done) / done
+            left = (now - start) * (total - done) / (done - before)
             log(f"{title}: {done / total:.0%}, about {left:.0f} s left")
 
     return show

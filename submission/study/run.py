@@ -37,6 +37,7 @@ from submission.study.runs import HARD, PEAK, TRAINING, export_runs, write_runs
 
 RUNS = "runs.csv"
 GRADIENTS = "G"  # a row without cells
+CODING_STEPS = 400  # of training, that coding the images takes as long as
 EXPORT_SECONDS = 600.0  # between looks at the table of all runs, which takes seconds when it is long
 DISTORTIONS: Mapping[str, Callable[[Mapping[str, float]], float]] = {  # of the figures in `runs.FIGURES`
     "mse": lambda figures: PEAK**2 * figures["mse"],
@@ -136,9 +137,10 @@ def _images(folder: Path, out: Path, limit: int) -> list[SourceImage]:
 
 @dataclass
 class _Doing:
-    """A run that a process is at: how far it is, and what it has stated."""
+    """A run that a process is at: what was to be done, what is left of it, and what it has stated."""
 
-    step: int = 0
+    work: int
+    left: int
     stated: list[Stated] = field(default_factory=list)
 
 
@@ -180,9 +182,12 @@ class _Conductor:
 
     def run_all(self) -> None:
         """Do the runs that are missing; of those that cannot be done, and what goes on from them, keep the reason."""
-        total = self._ahead()
+        runs = self.study.runs(self.request.rows, self.request.seeds)
+        total = sum(
+            self._window(cell) * (cell.training.steps + CODING_STEPS * len(cell.skip_uncoded)) for cell, _ in runs
+        )
         results = LocalProcesses(self.request.jobs, math.inf).run(work, _Ready(self))
-        with bar(f"study {self.study.name}") as show, closing(results):
+        with bar(f"study {self.study.name}", total - self._ahead()) as show, closing(results):
             for job, message in results:
                 self._hear(job, message)
                 show(total - self._ahead(), total)
@@ -196,19 +201,23 @@ class _Conductor:
             elif cell.parent is None or self._is_recorded((cell.parent, seed)):
                 self.waiting.remove((cell, seed))
                 job = self._job((cell, seed))
-                self.busy[job.name] = _Doing()
+                self.busy[job.name] = _Doing(work := self._work((cell, seed)), work)
                 return job
         return None
 
     def _ahead(self) -> int:
         """What is to be done, in a unit that grows with time: the pixels of a window for each step."""
-        left = [
-            (cell, 1 if networks_path(self.request.out, cell, seed).exists() else cell.training.steps)
-            for cell, seed in self.waiting
-        ]
-        names = {run_name(cell, seed): cell for cell, seed in self.study.runs(self.request.rows, self.request.seeds)}
-        left += [(names[name], names[name].training.steps - doing.step) for name, doing in self.busy.items()]
-        return sum(steps * self.study.objectives[cell.objective].crop ** 2 for cell, steps in left)
+        return sum(map(self._work, self.waiting)) + sum(doing.left for doing in self.busy.values())
+
+    def _work(self, run: Run) -> int:
+        """What a run takes, in the same unit; less where its networks or one of its tables are there."""
+        cell, seed = run
+        trained = networks_path(self.request.out, cell, seed).exists()
+        steps = CODING_STEPS * len(self._missing(run)) + (0 if trained else cell.training.steps)
+        return steps * self._window(cell)
+
+    def _window(self, cell: Cell) -> int:
+        return self.study.objectives[cell.objective].crop ** 2
 
     def export(self) -> None:
         """Write the table of all runs so far, and how they were made."""
@@ -242,7 +251,7 @@ class _Conductor:
         """Take what a run says; with its last word, code the images and write it down."""
         doing = self.busy[job.name]
         if isinstance(message, Step):
-            doing.step = message.step
+            doing.left = doing.work - message.step * self._window(job.cell)
         elif isinstance(message, Stated):
             doing.stated.append(message)
         else:

@@ -67,7 +67,7 @@ def train(run: Run, stages: Sequence[Stage] | None = None) -> Path:
             checkpoint = run.out / f"{stage.name}.safetensors"
             trainer = _trainer(run, stage, checkpoint, part)
             if trainer.step < stage.steps:
-                with bar(f"stage {stage.name}") if part.is_first else nullcontext(_silent) as show:
+                with bar(f"stage {stage.name}", trainer.step) if part.is_first else nullcontext(_silent) as show:
                     for step in train_stage(trainer, crops, checkpoint, deadline):
                         show(step, stage.steps)
             if trainer.step < stage.steps:
