@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,16 @@ from helpers import TOY, photograph, swept
 from harness.cli import main
 from harness.codecs.registry import open_codec
 from harness.errors import ClicError
-from harness.images import load_rgb
-from harness.records import Candidate, Score
+from harness.images import list_images, load_rgb
+from harness.records import Candidate, CodecConfig, Score
 from harness.scores.metrics import open_metric
 from harness.scores.objectives import objective
 from harness.scores.ssimulacra2 import ssimulacra2
 from harness.store import open_store
-from harness.streams import read_stream
+from harness.streams import read_stream, stream_path
+from harness.sweep.executor import Lost, R, T
+from harness.sweep.measure import measure
+from harness.sweep.originals import record_originals
 
 PROGRAM = """
 import sys
@@ -220,3 +224,47 @@ def test_what_fails_is_told_and_the_rest_is_kept(
     assert "no candidates of these photographs; give the folder that was coded" in capsys.readouterr().err
     assert main(["measure", str(run), str(photographs), "--metric", path, "--codec", "jpeg"]) == 2
     assert "by codec 'jpeg'; there are those of toy, telling" in capsys.readouterr().err
+
+
+class InThisProcess:
+    """Does all tasks here, with the bytes that a cluster's worker would get, or with the paths."""
+
+    def __init__(self, carried: bool) -> None:
+        self.carried = carried
+
+    def run(self, work: Callable[[T], Iterator[R]], tasks: Iterable[T]) -> Generator[tuple[T, R | Lost], None, None]:
+        for task in tasks:
+            for result in work(task.carried() if self.carried else task):
+                yield task, result
+
+
+def test_what_was_altered_since_it_was_coded_is_told(write: Callable[..., str], run: Path, photographs: Path) -> None:
+    metrics = [open_metric(write(WORST))]
+    with open_store(run) as store:
+        originals = record_originals(list_images(photographs), store)
+        toy, other = store.rows(CodecConfig)
+
+        def measured(codec: CodecConfig, carried: bool = False) -> int:
+            return measure(store, originals, [codec], metrics, InThisProcess(carried), lambda done, total: None)
+
+        assert measured(other, carried=True) == len(store.rows(Candidate, codec=other.sha256))
+        assert measured(other) == 0
+        rows = store.rows(Candidate, codec=toy.sha256)
+        path = stream_path(run, rows[0].stream_sha256)
+        whole = path.read_bytes()
+        path.write_bytes(whole[::-1])
+        with pytest.raises(ClicError, match=rf"1 failure in measuring \(.*point {rows[0].point}: .* is damaged"):
+            measured(toy)
+        path.write_bytes(whole)
+        store.put(replace(rows[0], pixels_sha256="0" * 64))
+        with pytest.raises(ClicError, match="decodes to other pixels than those that were scored"):
+            measured(toy)
+        store.put(rows[0])
+        assert measured(toy) == 1
+        metrics.append(open_metric(write(MEAN, "mean")))
+        with pytest.raises(ClicError, match="is not the one that coded these any more; code them again"):
+            measured(replace(toy, spec=f"{TOY.rpartition(':')[0]}:Telling"))
+        photograph(77, 96, 64).save(originals.images[0].path)
+        with pytest.raises(ClicError, match="another file than the one that was coded; run again with --rehash"):
+            measured(toy)
+    assert len(scores(run, write(MEAN, "mean"))) == len(rows) * 3 // 4
