@@ -75,7 +75,7 @@ def steps(profile: Profile, proofs: Sequence[Proof]) -> Iterator[str]:
     tested = {found.folder for proof in proofs if (found := is_test(proof, proofs))}
     for proof in proofs:
         if proof.frozen and proof.folder not in tested:
-            out = f"test-{proof.folder.name}"
+            out = shlex.quote(f"test-{proof.folder.name}")
             yield f"clic submit TEST_SET --out {out} --expect-decoder {_shown(proof.folder / FOLDER)}"
 
 

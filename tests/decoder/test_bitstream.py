@@ -21,7 +21,7 @@ from decoder.bitstream import (
     read_stream,
     write_stream,
 )
-from decoder.container import pack, unpack
+from decoder.container import MAX_NAMES, pack, unpack
 from decoder.errors import BitstreamError
 from submission.conformance.suite import EXPECTED, FOLDER, read_suite
 
@@ -93,6 +93,46 @@ def test_data_files_are_read_as_they_were_written(images: dict[str, bytes]) -> N
 def test_a_name_with_a_line_feed_cannot_be_packed() -> None:
     with pytest.raises(ValueError, match="line feed"):
         pack({"a\nb": b""})
+
+
+@pytest.mark.parametrize("name", ["", "/", "a/b", "/etc", "\\", "a\\b", "\0", "a\0", ".", ".."])
+def test_a_name_that_would_leave_the_folder_is_refused(name: str) -> None:
+    with pytest.raises(BitstreamError, match="which is no file name"):
+        unpack(pack({name: b"x", "good": b"y"}))
+
+
+def test_a_name_table_of_16_megabytes_is_the_longest() -> None:
+    longest = {"a" * MAX_NAMES: b""}
+    assert unpack(pack(longest)) == longest
+    with pytest.raises(BitstreamError, match="name table"):
+        unpack(pack({"a" * (MAX_NAMES + 1): b""}))
+
+
+def test_an_image_of_the_most_pixels_a_byte_allows() -> None:
+    def written(height: int) -> bytes:
+        return write_stream(Stream(Header(MAX_PIXELS_PER_BYTE, height, 3), 0, np.zeros(2, np.uint16), 1, 1 << 62))
+
+    assert len(written(13)) == len(written(14)) == 13 and read_stream(written(13)).header.height == 13
+    with pytest.raises(BitstreamError, match="2048 x 14 pixels in 13 bytes"):
+        read_stream(written(14))
+
+
+@pytest.mark.parametrize("value", [(1 << 32) - 1, 1 << 32])
+def test_an_escaped_value_has_32_bits(value: int) -> None:
+    header = Stream(Header(8, 8, 3), 0, np.zeros(0, np.uint16), 1, 1 << 62)
+    stream = write_stream(header)[:-1] + put_varint(3) + put_varint(1) + put_varint(value)
+    if value < 1 << 32:
+        assert read_stream(stream).escapes == [-(1 << 31)]
+    else:
+        with pytest.raises(BitstreamError, match="an escaped value is out of range"):
+            read_stream(stream)
+
+
+def test_no_more_escaped_values_than_bytes() -> None:
+    stream = write_stream(Stream(Header(8, 8, 3), 0, np.zeros(0, np.uint16), 1, 1 << 62))[:-1] + put_varint(3)
+    with pytest.raises(BitstreamError, match="more escaped values than it has bytes"):
+        read_stream(stream + put_varint(3) + b"\0\0")
+    assert read_stream(stream + put_varint(3) + b"\0\0\0").escapes == [0, 0, 0]
 
 
 def test_header_bounds() -> None:

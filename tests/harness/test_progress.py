@@ -22,3 +22,11 @@ def test_time_left_comes_from_what_this_start_has_done(
     line = capsys.readouterr().err.strip()
     found = re.fullmatch(rf"coding: {share}, about (\d+) s left", line)
     assert found and 9 <= int(found[1]) <= longest
+
+
+def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with bar("coding", 3) as show:
+        show(4, 8)
+    assert "coding" in capsys.readouterr().err

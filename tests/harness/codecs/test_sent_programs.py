@@ -171,3 +171,32 @@ def test_a_format_of_two_that_fails(run: Run, tmp_path: Path) -> None:
 def test_a_damaged_payload_of_two_formats_is_one_line(data: bytes, says: str, run: Run, tmp_path: Path) -> None:
     unpacked(tmp_path, open_submittable("jpeg + webp"), PROFILES["raw"])
     assert run(union_decode, data) == (2, f"decode: {says}\n", [])
+
+
+PROGRAM = """
+import pathlib, sys
+source, target = map(pathlib.Path, sys.argv[1:])
+if source.read_bytes() == b"ill":
+    sys.exit("this stream is ill")
+target.write_bytes(source.read_bytes())
+"""
+COMMAND = """
+encode = [PYTHON, "{folder}/program.py", "{input}", "{output}"]
+decode = [PYTHON, "{folder}/program.py", "{input}", "{output}"]
+files = ["program.py"]
+output_ending = "copy"
+points = ["1"]
+version = "1"
+""".replace("PYTHON", json.dumps(sys.executable))
+
+
+def test_a_command_of_ones_own(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(PROGRAM)
+    (tmp_path / "mine.toml").write_text(COMMAND)
+    codec = open_submittable(str(tmp_path / "mine.toml"))
+    unpacked(tmp_path, codec, CLIC2027)
+    streams = streams_of(codec) | {"b": b"ill"}
+    status, said, pictures = run(pillow_decode, data_file_bytes(codec.pack(streams), CLIC2027))
+    assert (status, pictures) == (1, ["a.png", "c.png"]) and "decode: b: " in said and "this stream is ill" in said
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "images" / "a.png")), PIXELS["a"])
+    assert not list(tmp_path.glob("tmp*"))

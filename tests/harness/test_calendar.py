@@ -1,0 +1,62 @@
+"""What is left to do of a challenge, by what the folders of runs prove."""
+
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from harness.challenge.calendar import dues, steps
+from harness.challenge.frozen import Frozen
+from harness.challenge.profiles import load_profile
+from harness.challenge.proof import Proof
+from harness.errors import ClicError
+
+PROFILE = load_profile("clic2027")
+RATES = tuple(str(rate) for rate in PROFILE.rates)
+FIRST, *OTHERS = RATES
+FROZEN = Frozen(
+    "A team", "clic2027", "cpu", 2, "2027-01-01", "d" * 56, 7, "clic", "set", dict.fromkeys(RATES, "a" * 56), {}, {}
+)
+SENT = Proof(Path("my run"), "A team", "clic2027", "cpu", 2, "set", "d" * 56, Path("photographs"), RATES, RATES, FROZEN)
+
+
+def test_nothing_is_there_yet() -> None:
+    assert list(steps(PROFILE, [])) == ["clic submit VALIDATION_SET --out variant1 --team NAME --variant 1"]
+
+
+def test_from_the_first_rate_to_the_frozen_decoder() -> None:
+    begun = replace(SENT, verified=(FIRST,), in_container=(), frozen=None)
+    assert list(steps(PROFILE, [begun])) == [
+        f"clic submit photographs --out 'my run' --rates {','.join(OTHERS)} --team 'A team' --track cpu --variant 2",
+        f"clic verify 'my run/{FIRST}' --images photographs --rate {FIRST} --track cpu --in-container",
+        "clic freeze 'my run'",
+    ]
+    partly = replace(SENT, images=None, frozen=replace(FROZEN, rates={FIRST: "a" * 56}))
+    assert list(steps(PROFILE, [partly])) == [
+        "clic freeze 'my run'",
+        "clic submit TEST_SET --out 'test-my run' --expect-decoder 'my run/frozen'",
+    ]
+
+
+def test_the_test_set_has_the_frozen_decoder() -> None:
+    tested = replace(SENT, folder=Path("test"), image_set="other", verified=(FIRST,), in_container=(), frozen=None)
+    assert list(steps(PROFILE, [SENT, tested])) == [
+        f"clic submit photographs --out test --rates {','.join(OTHERS)} --expect-decoder 'my run/frozen'",
+        f"clic verify test/{FIRST} --images photographs --rate {FIRST} --track cpu --in-container"
+        " --expect-decoder 'my run/frozen'",
+    ]
+    assert list(steps(PROFILE, [SENT, replace(tested, verified=RATES, in_container=RATES)])) == []
+    another = replace(tested, verified=RATES, in_container=RATES, decoder_sha224="e" * 56)
+    assert list(steps(PROFILE, [SENT, another])) == [
+        "clic freeze test",
+        "clic submit TEST_SET --out 'test-my run' --expect-decoder 'my run/frozen'",
+    ]
+
+
+def test_days_are_counted_and_asked_for() -> None:
+    assert PROFILE.dates is not None
+    closes = date.fromisoformat(PROFILE.dates.validation_closes)
+    assert dues(PROFILE, closes)[0].days == 0 and dues(PROFILE, closes)[0].day == closes
+    with pytest.raises(ClicError, match=r"no dates are known; add a table \[dates\]"):
+        dues(replace(PROFILE, dates=None), closes)
