@@ -105,7 +105,10 @@ def read_table(path: Path, find: Find, below: tuple[Path, ...] = ()) -> dict[str
     parent = table.pop("extends")
     if not isinstance(parent, str):
         raise wrong(path, "extends", parent, "a name, or a path ending in .toml")
-    parent_path = find(parent, path.parent)
+    try:
+        parent_path = find(parent, path.parent)
+    except ClicError as error:
+        raise ClicError(f"{path}: extends: {error}") from error
     if parent_path.resolve() in (known.resolve() for known in (*below, path)):
         raise ClicError(f"{path}: extends {parent!r}, which extends it in turn; remove one of the two")
     inherited = read_table(parent_path, find, (*below, path))

@@ -74,10 +74,13 @@ def test_tracks() -> None:
 
 def test_a_machine_of_ones_own_holds_on_every_track(tmp_path: Path) -> None:
     own = tmp_path / "own.toml"
-    own.write_text('extends = "clic2027"\nmemory_bytes = 400_000_000\n[track.gpu]\ncpus = 3\n')
+    own.write_text(
+        'extends = "clic2027"\nmemory_bytes = 400_000_000\n[track.gpu]\ncpus = 3\n[track.big]\nmemory_bytes = 5\n'
+    )
     cpu = load_profile(own)
     assert (cpu.on_track, cpu.cpus, cpu.memory_bytes) == ("cpu", 2, 400_000_000)
     assert (cpu.on("gpu").cpus, cpu.on("gpu").memory_bytes, cpu.machine.cpus) == (3, 400_000_000, 2)
+    assert (cpu.on("big").cpus, cpu.on("big").memory_bytes) == (2, 5)
 
 
 def test_variants() -> None:
@@ -167,7 +170,11 @@ def test_no_pixels() -> None:
 
 def test_own_file(tmp_path: Path) -> None:
     profile = load_profile(write(tmp_path, GOOD))
-    assert (profile.name, profile.rates) == ("mine", (Rate.parse("0.15"),))
+    assert (profile.name, profile.rates, profile.on_track) == ("mine", (Rate.parse("0.15"),), "")
+    with pytest.raises(ClicError, match="unknown key 'on_track'"):  # a track is asked for, not written down
+        load_profile(write(tmp_path, GOOD + 'on_track = "cpu"\n', "on.toml"))
+    named = load_profile(write(tmp_path, GOOD.replace("a.bin", "X.bin") + 'packages = ["Pillow", "x"]\n', "named.toml"))
+    assert (named.data_file, named.packages) == ("X.bin", ("Pillow", "x"))
     write(tmp_path, 'extends = "mine.toml"\nseconds = 7\n', "child.toml")
     child = load_profile(str(tmp_path / "child.toml"))
     assert (child.name, child.seconds, child.title) == ("child", 7, "t")
@@ -230,7 +237,7 @@ def test_wrong_files(tmp_path: Path, old: str, new: str, says: str) -> None:
     path = write(tmp_path, GOOD.replace(old, new))
     with pytest.raises(ClicError, match=says) as caught:
         load_profile(path)
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(caught.value) and str(path) in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["clic1999", "../rules/clic2025", "nowhere.toml", ""])
