@@ -4,18 +4,22 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from helpers import TOY, photograph
 from toy_codec import ToyCodec
 
+from harness.codecs.protocol import codec_sha256
 from harness.codecs.registry import open_codec
 from harness.commands.dry_run import size
-from harness.images import list_images
+from harness.files import sha256
+from harness.images import list_images, load_rgb
 from harness.progress import duration
-from harness.sweep.forecast import Missing, Sample, forecast, measure, missing
-from harness.sweep.plan import describe
+from harness.records import Failure
+from harness.sweep.forecast import Missing, Sample, _measured, forecast, measure, missing
+from harness.sweep.plan import Task, describe
 
 POINTS = list(ToyCodec().points())
 Clic = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -45,6 +49,22 @@ def test_a_forecast_is_near_what_is_coded(photographs: Path, tmp_path: Path, cli
     photograph(90, 150, 150).save(photographs / "new.png")
     more = clic("encode", photographs, "--out", out, "--codec", TOY, "--dry-run")
     assert "to code   4 candidates of 10 images" in more.stdout
+
+
+def test_a_sample_holds_what_its_points_come_to(photographs: Path) -> None:
+    """As the worker measures it, here without one."""
+    source, toy = list_images(photographs)[0], ToyCodec()
+    content = source.path.read_bytes()
+    points = (POINTS[0], POINTS[-1])
+    task = Task(sha256(content), codec_sha256(toy), points, str(source.path), TOY, source.name, source.pixels)
+    (sample,) = _measured(task)
+    assert isinstance(sample, Sample) and sample.places == (0, len(POINTS) - 1)
+    pixels = load_rgb(source.path)
+    assert sample.bytes == tuple(len(toy.encode(pixels, point).stream) for point in points)
+    assert min(*sample.seconds, sample.decode_seconds, sample.png_bytes) > 0
+    source.path.write_bytes(content[:40])
+    (failure,) = _measured(replace(task, image=sha256(content[:40])))
+    assert isinstance(failure, Failure)
 
 
 def test_an_image_that_cannot_be_coded_is_named(photographs: Path, tmp_path: Path, clic: Clic) -> None:
