@@ -12,7 +12,7 @@ from decoder.architecture import Architecture
 from decoder.bitstream import Header, Stream, checksum, least_words, write_stream
 from decoder.fixed import ONE
 from decoder.latent import SCALES, walk
-from decoder.model import Model, interpolate
+from decoder.model import Model, interpolate, synthesis_device
 from decoder.rans import Tables, encode
 from submission.networks.transforms import Analysis, HyperAnalysis
 
@@ -20,7 +20,10 @@ MAX_SYMBOL = 4000  # keeps latents within the decoder's exact range
 
 
 class EncoderNetworks(nn.Module):
-    """Analysis, hyper-analysis and the encoder's gains, of a weights file's arrays."""
+    """Analysis, hyper-analysis and the encoder's gains, of a weights file's arrays.
+
+    The analysis runs on a GPU where there is one: what an encoder chooses to code need not be the same everywhere.
+    """
 
     def __init__(self, architecture: Architecture, arrays: Mapping[str, np.ndarray]) -> None:
         super().__init__()
@@ -30,6 +33,8 @@ class EncoderNetworks(nn.Module):
         mine = {name: value for name, value in arrays.items() if not name.startswith("prior.")}
         self.load_state_dict({name: torch.from_numpy(value.astype(np.float32)) for name, value in mine.items()})
         self.eval().requires_grad_(False)
+        self.device = synthesis_device()
+        self.analysis.to(self.device)
 
 
 class RoundingSource:
@@ -76,10 +81,10 @@ class Analysed:
 def analyse(networks: EncoderNetworks, pixels: np.ndarray) -> Analysed:
     """Latent of uint8 (H, W, 3); sides are padded to multiples of 16 by repeating the last row and column."""
     height, width = pixels.shape[:2]
-    image = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].float() / 255
+    image = torch.from_numpy(np.array(pixels)).to(networks.device).permute(2, 0, 1)[None].float() / 255
     padded = functional.pad(image, (0, -width % 16, 0, -height % 16), mode="replicate")
     grey = bool((pixels == pixels[:, :, :1]).all())
-    return Analysed(networks.analysis(padded), width, height, grey)
+    return Analysed(networks.analysis(padded).cpu(), width, height, grey)
 
 
 @dataclass(frozen=True)

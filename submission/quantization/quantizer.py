@@ -72,12 +72,14 @@ class PartOfBatch(torch.Generator):
 def uniform_like(value: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Numbers drawn evenly from 0 to 1, in the shape and the memory layout of `value`, (N, ...).
 
-    A `PartOfBatch` gives those that one process with the whole batch would have drawn for these images.
+    They are drawn on the CPU, so they are the same numbers wherever the value lies. A `PartOfBatch` gives those that
+    one process with the whole batch would have drawn for these images.
     """
+    here = torch.empty_like(value, device="cpu")
     if not isinstance(generator, PartOfBatch):
-        return torch.empty_like(value).uniform_(generator=generator)
-    whole = torch.empty_like(torch.cat([value.detach()] * generator.ranks)).uniform_(generator=generator)
-    return whole.chunk(generator.ranks)[generator.rank]
+        return here.uniform_(generator=generator).to(value.device)
+    whole = torch.empty_like(torch.cat([here] * generator.ranks)).uniform_(generator=generator)
+    return whole.chunk(generator.ranks)[generator.rank].to(value.device)
 
 
 def with_slope_one(replacement: Tensor, value: Tensor) -> Tensor:

@@ -41,6 +41,11 @@ def draw_levels(recipe: Recipe, stage: Stage, rng: np.random.Generator) -> Tenso
     return torch.from_numpy(rng.choice(levels, size=recipe.batch, p=shares))
 
 
+def training_device(part: Part) -> torch.device:
+    """A GPU where there is one and one process trains; several processes share the CPU's cores."""
+    return torch.device("cuda" if part.ranks == 1 and torch.cuda.is_available() else "cpu")
+
+
 class Trainer:
     """Networks, their moving average, optimiser and step count; everything that a checkpoint holds.
 
@@ -55,7 +60,8 @@ class Trainer:
         self.from_scratch, self.seconds = True, 0.0
         torch.manual_seed(recipe.seed)
         self.networks = networks or start_from_dct(CodecNetworks(recipe.architecture, recipe.scaled))
-        self.networks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.device = training_device(part)
+        self.networks.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._freeze()
         self.trained = {name: p for name, p in self.networks.named_parameters() if p.requires_grad}
         self.average = {name: p.detach().clone() for name, p in self.networks.named_parameters()}
@@ -87,6 +93,7 @@ class Trainer:
         for name, parameter in self.trained.items():
             for key, value in self.optimiser.state.get(parameter, {}).items():
                 tensors[f"optimiser.{name}.{key}"] = value
+        tensors = {name: value.cpu() for name, value in tensors.items()}
         about = {
             "stage": self.stage.name,
             "step": self.step,
@@ -127,7 +134,9 @@ class Trainer:
         for name, parameter in self.trained.items():
             prefix = f"optimiser.{name}."
             self.optimiser.state[parameter] = {
-                key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)
+                key.removeprefix(prefix): value if key.endswith(".step") else value.to(self.device)
+                for key, value in tensors.items()
+                if key.startswith(prefix)
             }
 
     def next_step(self, crops: np.ndarray) -> dict[str, float]:
@@ -139,8 +148,9 @@ class Trainer:
         rng = np.random.default_rng([recipe.seed, self.step])
         generator = self.part.generator(recipe.seed * NOISE_SEEDS + self.step)
         windows = self.part.of(draw_batch(crops, recipe.batch, recipe.crop, rng, recipe.grey_share))
-        image = windows.contiguous(memory_format=torch.channels_last)
-        figures = self.train_step(image, self.part.of(draw_levels(recipe, self.stage, rng)), generator)
+        image = windows.to(self.device).contiguous(memory_format=torch.channels_last)
+        level = self.part.of(draw_levels(recipe, self.stage, rng)).to(self.device)
+        figures = self.train_step(image, level, generator)
         self.seconds += time.process_time() - began
         return figures
 
@@ -154,7 +164,7 @@ class Trainer:
             output = self.networks(image, level, stage.quantization, generator, self.step / stage.steps)
         bpp = (output.latent_bits + output.hyper_bits) / pixels
         distortion, measured = stage.loss(output.image, image, self.step if self.from_scratch else math.inf)
-        weight = recipe.lambdas()[level]
+        weight = recipe.lambdas().to(level.device)[level]
         # Levels differ in the size of their loss about as the square root of lambda: even them out.
         loss = ((bpp + weight * distortion) / weight.sqrt()).mean()
         self.optimiser.zero_grad(set_to_none=True)
@@ -186,8 +196,9 @@ class Trainer:
             parameter.copy_(self.average[name])
         for level in range(self.recipe.architecture.levels):
             rows: dict[str, list[Tensor]] = {key: [] for key in result}
-            for image in images.split(VALIDATION_BATCH):
-                output = self.networks(image, torch.full((len(image),), level), CODED)
+            for some in images.split(VALIDATION_BATCH):
+                image = some.to(self.device)
+                output = self.networks(image, torch.full((len(image),), level, device=self.device), CODED)
                 shown = output.image.clamp(0, 1)
                 rows["bpp"].append((output.latent_bits + output.hyper_bits) / image[0, 0].numel())
                 rows["mse"].append((shown - image).square().mean(dim=(1, 2, 3)))
