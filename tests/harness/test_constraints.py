@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from harness.errors import ClicError
 from harness.scores.aggregate import set_score
 from harness.scores.objectives import objective
-from harness.selection import timed
+from harness.selection import core, timed
 from harness.selection.exact import Constraints, Selection, chosen_rows, select, select_sets, select_within
 from harness.selection.table import read_table
 
@@ -307,3 +307,91 @@ def test_many_images_stay_within_a_millionth_of_the_bound() -> None:
     )
     assert result.bytes <= images * 18_750
     assert 0 <= result.bound - result.score <= 1e-6 * result.score
+
+
+# What a search that is cut short claims to have proved: never more than is true.
+SHORT = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@SHORT
+@given(
+    seed=st.integers(0, 10_000), images=st.integers(2, 9), part=st.floats(0.05, 0.95), at=st.sampled_from([0, 1, 3, 10])
+)
+@pytest.mark.parametrize("limit", ["MAX_STATES", "MAX_CORE"])
+def test_a_search_that_is_cut_short_claims_no_more_than_its_bound(
+    limit: str, seed: int, images: int, part: float, at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = candidates(images, 6, seed)
+    budget = budget_of(table, part)
+    best = oracle(table, competition_gains(table), {"bytes": budget})
+    with monkeypatch.context() as patched:
+        patched.setattr(core, limit, max(at, limit == "MAX_STATES"))
+        cut = select(table, budget)
+    assert cut.bytes <= budget and cut.score <= best + 1e-12
+    assert cut.bound >= best - 1e-9
+    whole = select(table, budget)
+    assert whole.score == pytest.approx(best, abs=1e-9) and whole.bound == whole.score
+
+
+def test_searches_were_cut_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test above would be none if these limits were out of reach."""
+    table = candidates(30, 9, 3)
+    budget = budget_of(table, 0.5)
+    for limit in ("MAX_STATES", "MAX_CORE"):
+        with monkeypatch.context() as patched:
+            patched.setattr(core, limit, 1)
+            cut = select(table, budget)
+        assert cut.bound > cut.score, limit
+
+
+@SHORT
+@given(
+    seed=st.integers(0, 10_000),
+    images=st.integers(2, 7),
+    part=st.floats(0.3, 0.95),
+    quick=st.floats(0.3, 0.9),
+    at=st.sampled_from([0, 4, 5000]),
+)
+def test_a_limit_on_seconds_claims_no_more_than_its_bound(
+    seed: int, images: int, part: float, quick: float, at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = candidates(images, 5, seed)
+    budget = budget_of(table, part)
+    times = table.groupby("image")["decode_seconds"]
+    seconds = times.min().sum() + quick * (times.max().sum() - times.min().sum())
+    best = oracle(table, competition_gains(table), {"bytes": budget, "decode_seconds": seconds})
+    with monkeypatch.context() as patched:
+        patched.setattr(timed, "MAX_PROGRAM", at)
+        try:
+            found = select_within(table, budget, "competition", Constraints(seconds=seconds))
+        except ClicError as error:
+            assert best == -math.inf and "the fastest choice within the budget takes" in str(error)
+            return
+    assert found.bytes <= budget and found.score <= best + 1e-12
+    assert found.bound >= best - 1e-9
+    if at == 5000:
+        assert found.score == pytest.approx(best, abs=1e-9)
+
+
+def test_constraints_hold_in_every_set() -> None:
+    one, two = candidates(5, 6, 1), candidates(4, 6, 2)
+    two["image"] = "other " + two["image"]
+    table = pd.concat([one.assign(image_set="one"), two.assign(image_set="two")])
+    budgets = {"one": budget_of(one, 0.6), "two": budget_of(two, 0.6)}
+    cap = int(max(table.groupby("image")["bytes"].min().max(), table["bytes"].quantile(0.5)))
+    free, capped = (select_sets(table, budgets, "competition", Constraints(cap=at)) for at in (None, cap))
+    assert set(capped) == {"one", "two"}
+    for name, rows in table.groupby("image_set"):
+        sizes = {(row.image, row.point): row.bytes for row in rows.itertuples()}
+        assert max(sizes[each] for each in free[name].points.items()) > cap
+        assert max(sizes[each] for each in capped[name].points.items()) <= cap
+
+
+def test_a_csv_keeps_every_digit_and_the_kind_of_points(tmp_path: Path) -> None:
+    table = candidates(3, 4, 5).assign(other="unused")
+    table.loc[0, "msssim_competition"] = 0.1 + 0.2
+    for points in (table["point"], pd.Series(np.arange(len(table)) % 4)):
+        table.assign(point=points).to_csv(tmp_path / "table.csv", index=False)
+        again = read_table(tmp_path / "table.csv", objective("competition"))
+        assert "other" not in again and list(again["msssim_competition"]) == list(table["msssim_competition"])
+        assert list(again["point"]) == list(points)
