@@ -216,6 +216,13 @@ def positive_int(text: str) -> int:
     return int(text)
 
 
+def natural_int(text: str) -> int:
+    """A whole number from 0 on. Raises ArgumentTypeError."""
+    if not text.isdecimal():
+        raise ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
+    return int(text)
+
+
 def positive_float(text: str) -> float:
     """A finite number above 0. Raises ArgumentTypeError."""
     try:

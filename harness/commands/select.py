@@ -16,7 +16,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     shared.add_candidates(parser, "folder of a run, or a .csv or .parquet file")
     shared.add_whose(parser, "those of all codecs that there are")
     budget = parser.add_mutually_exclusive_group(required=True)
-    budget.add_argument("--budget", metavar="BYTES", type=int)
+    budget.add_argument("--budget", metavar="BYTES", type=shared.natural_int)
     budget.add_argument(
         "--set-budget",
         metavar="SET=BYTES",
@@ -26,7 +26,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     shared.add_objective(parser)
     limits = parser.add_argument_group("limits")
-    limits.add_argument("--margin", metavar="BYTES", type=int, default=0, help="leave these bytes of the budget unused")
+    limits.add_argument(
+        "--margin", metavar="BYTES", type=shared.natural_int, default=0, help="leave these bytes of the budget unused"
+    )
     limits.add_argument("--cap", metavar="BYTES", type=shared.positive_int, help="no image's stream is larger")
     limits.add_argument("--worst", metavar="SCORE", type=float, help="no image scores worse, in the objective's column")
     limits.add_argument(

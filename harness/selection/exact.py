@@ -90,6 +90,11 @@ def select_within(
     where seconds are limited. Raises ClicError for a table, budget or constraint with which this cannot be done.
     """
     limits = constraints or Constraints()
+    if limits.overhead < 0 or limits.margin < 0:
+        raise ClicError(
+            f"margin {limits.margin}, overhead {limits.overhead}: bytes below 0 would go beyond the budget; "
+            "raise the budget instead"
+        )
     goal = objective_of(objective) if isinstance(objective, str) else objective
     timed = limits.seconds is not None or limits.image_seconds is not None
     found = _allowed(check(candidates, goal, limits.images, timed), goal, limits)

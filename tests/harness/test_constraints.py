@@ -126,6 +126,13 @@ def test_margin_and_overhead_are_left_free() -> None:
     assert margin.bytes == plain.bytes + 40 <= budget - 300
 
 
+@pytest.mark.parametrize("limits", [Constraints(margin=-5000), Constraints(overhead=-1)])
+def test_bytes_below_0_do_not_widen_the_budget(limits: Constraints) -> None:
+    table = candidates(9, 5, 0)
+    with pytest.raises(ClicError, match=r"below 0 would go beyond the budget; raise the budget instead"):
+        select_within(table, budget_of(table, 0.4), "competition", limits)
+
+
 @settings(deadline=None, max_examples=40)
 @given(st.integers(2, 9), st.integers(2, 6), st.integers(0, 99), st.floats(0.05, 1), st.floats(0, 1.1))
 def test_a_limit_of_seconds_is_kept_and_the_bound_holds(

@@ -75,6 +75,8 @@ def test_a_budget_for_each_set(table: Path, capsys: pytest.CaptureFixture[str]) 
         ["--set-budget", "x"],
         ["--budget", "9", "--objective", "sharpness"],
         ["--budget", "9", "--cap", "0"],
+        ["--budget", "30", "--margin", "-10"],
+        ["--budget", "-1"],
     ],
 )
 def test_wrong_usage_ends_before_anything_is_read(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
