@@ -24,8 +24,8 @@ def dry_run(options: Namespace, specs: Sequence[str], rates: int = 0) -> int:
     from harness.codecs.protocol import Adaptive
     from harness.codecs.registry import open_codec
     from harness.memory import available_bytes
-    from harness.progress import duration, log
-    from harness.sweep.forecast import forecast, measure, missing
+    from harness.progress import counted, duration, log
+    from harness.sweep.forecast import forecast, load, measure, missing
     from harness.sweep.further import foretold_seconds
     from harness.sweep.local import usable_cores
     from harness.sweep.originals import list_originals
@@ -47,9 +47,9 @@ def dry_run(options: Namespace, specs: Sequence[str], rates: int = 0) -> int:
             beyond.append(f"{duration(seconds)} of one core on top for further points: {opened.about_further()}")
         found.append((sample, forecast(sample, wanted, len(points))))
     every = [expected for _, expected in found]
-    memory = max(expected.process_bytes for expected in every)
     cores, free = usable_cores(), available_bytes()
-    workers = options.workers or max(1, min(cores, free // max(1, memory)))
+    loads = [load(expected, options.workers, cores, free) for expected in every]  # one codec after the other
+    memory = max(one.memory_bytes for one in loads)
     disk = sum(expected.stream_bytes for expected in every) + rates * max(expected.png_bytes for expected in every)
     room = shutil.disk_usage(_existing(options.out)).free
     core_seconds = sum(expected.core_seconds for expected in every)
@@ -62,15 +62,18 @@ def dry_run(options: Namespace, specs: Sequence[str], rates: int = 0) -> int:
     if options.cluster:
         print(f"time      {duration(core_seconds)} of one core, to be divided by the cluster's")
     else:
-        print(f"time      {duration(core_seconds / workers)} by {workers} of {cores} processes")
+        at_once = counted(max(one.processes for one in loads), "image")
+        print(
+            f"time      {duration(sum(one.seconds for one in loads))}, {at_once} at a time on {counted(cores, 'core')}"
+        )
     for what in beyond:
         print(f"          {what}")
     if rates:
         seconds = rates * max(expected.decode_seconds for expected in every) / cores
         print(f"          {duration(seconds)} more to decode and verify at {rates} rate{'s'[: rates > 1]}")
-    print(f"memory    {workers * memory / 1e9:.1f} GB at the peak, {free / 1e9:.1f} GB are free")
+    print(f"memory    {memory / 1e9:.1f} GB at the peak, {free / 1e9:.1f} GB are free")
     print(f"disk      {size(disk)}, {size(room)} are free")
-    lacks = [what for what, short in (("memory", workers * memory > free), ("disk", disk > room)) if short]
+    lacks = [what for what, short in (("memory", memory > free), ("disk", disk > room)) if short]
     if lacks:
         print(f"too little {' and '.join(lacks)}: make room, or take fewer --workers or another --out")
     return 1 if lacks else 0

@@ -67,6 +67,15 @@ class Forecast:
     png_bytes: int
 
 
+@dataclass(frozen=True)
+class Load:
+    """What a forecast comes to on one machine: processes at a time, seconds, and bytes of memory at the peak."""
+
+    processes: int
+    seconds: float
+    memory_bytes: int
+
+
 def missing(images: Sequence[SourceImage], codec: CodecConfig, points: Sequence[str], out: Path) -> list[Missing]:
     """Of each image the number of points that a run in `out`, if there is one, has not coded yet."""
     if not (out / DATABASE).exists():
@@ -117,6 +126,17 @@ def forecast(sample: Sample, wanted: Sequence[Missing], points: int) -> Forecast
         round(repeated * size / sample.pixels) + candidates * ROW_BYTES,
         round(whole * sample.png_bytes / sample.pixels),
     )
+
+
+def load(expected: Forecast, workers: int | None, cores: int, free_bytes: int) -> Load:
+    """By `workers` processes, or without a number as many as cores and free memory permit.
+
+    There are never more of them than images, each of which one process does at a stretch, and no more than cores go on
+    at a time.
+    """
+    permitted = workers or min(cores, free_bytes // max(1, expected.process_bytes))
+    processes = max(1, min(permitted, expected.images))
+    return Load(processes, expected.core_seconds / min(processes, cores), processes * expected.process_bytes)
 
 
 def _measured(task: Task) -> Iterator[Sample | Failure | Lost]:

@@ -18,7 +18,8 @@ from harness.files import sha256
 from harness.images import list_images, load_rgb
 from harness.progress import duration
 from harness.records import Failure
-from harness.sweep.forecast import Missing, Sample, _measured, forecast, measure, missing
+from harness.sweep.forecast import Forecast, Load, Missing, Sample, _measured, forecast, load, measure, missing
+from harness.sweep.local import usable_cores
 from harness.sweep.plan import Task, describe
 
 POINTS = list(ToyCodec().points())
@@ -65,6 +66,26 @@ def test_a_sample_holds_what_its_points_come_to(photographs: Path) -> None:
     source.path.write_bytes(content[:40])
     (failure,) = _measured(replace(task, image=sha256(content[:40])))
     assert isinstance(failure, Failure)
+
+
+def test_no_more_processes_are_reckoned_with_than_images_and_cores(
+    photographs: Path, tmp_path: Path, clic: Clic
+) -> None:
+    """Of 5000 processes asked for, four images leave four; more of them make no core quicker."""
+    said = clic("encode", photographs, "--out", tmp_path, "--codec", TOY, "--dry-run", "--workers", 5000)
+    assert said.returncode == 0, said.stdout
+    one = float(re.findall(r"by one process, ([0-9.]+) GB", said.stdout)[0])
+    cores = usable_cores()
+    assert f", 4 images at a time on {cores} core{'s'[: cores > 1]}\n" in said.stdout
+    assert float(re.findall(r"memory +([0-9.]+) GB at the peak", said.stdout)[0]) <= 4.5 * (one + 0.05)
+
+    expected = Forecast(12, 3, 60.0, 1.0, 1000, 1, 1)
+    assert load(expected, 60, 1, 10**6) == Load(3, 60.0, 3000)
+    assert load(expected, 60, 2, 10**6) == Load(3, 30.0, 3000)
+    assert load(expected, 2, 16, 10**6) == load(expected, None, 2, 10**6) == Load(2, 30.0, 2000)
+    assert load(expected, None, 16, 10**6) == Load(3, 20.0, 3000)
+    assert load(expected, None, 16, 2500) == Load(2, 30.0, 2000) and load(expected, None, 16, 10) == Load(1, 60.0, 1000)
+    assert load(replace(expected, images=0, core_seconds=0.0), 60, 2, 10**6) == Load(1, 0.0, 1000)
 
 
 def test_an_image_that_cannot_be_coded_is_named(photographs: Path, tmp_path: Path, clic: Clic) -> None:
