@@ -3,14 +3,17 @@
 import io
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
 from harness.bench.alone import alone
-from harness.scores.msssim import C1, C2, TAPS, WEIGHTS, Reference
+from harness.errors import ClicError
+from harness.images import SourceImage
+from harness.progress import counted, log
+from harness.scores.msssim import C1, C2, PAPER_MIN_SIDE, TAPS, WEIGHTS, Reference
 
 QUALITY = 30
 ROUNDS = 3
@@ -35,10 +38,28 @@ class ScoreSpeed:
     difference_to_server: float | None
 
 
+def scored_by_all(images: Sequence[SourceImage]) -> list[SourceImage]:
+    """The images that every way can score, as the papers' definition needs both sides over 160; tells of the others.
+
+    Raises ClicError where none is left.
+    """
+    fitting = [source for source in images if min(source.width, source.height) >= PAPER_MIN_SIDE]
+    small = [source for source in images if source not in fitting]
+    if small:
+        first = small[0]
+        what = f"{counted(len(small), 'image')} too small for the papers' MS-SSIM, which needs both sides over "
+        what += f"{PAPER_MIN_SIDE - 1} (the first is {first.path.name}, {first.width} x {first.height})"
+        if not fitting:
+            raise ClicError(f"{first.path.parent}: {what}, and no other; give larger images")
+        log(f"left out: {what}")
+    return fitting
+
+
 def bench_score(originals: Iterable[np.ndarray]) -> list[ScoreSpeed]:
     """Score each original, uint8 (H, W, 3), against its JPEG of quality 30 in every way, and add the seconds up.
 
-    The best of three rounds counts; the ways take turns in each. The scores are means over the images.
+    Both sides of each are over 160, see scored_by_all. The best of three rounds counts; the ways take turns in each.
+    The scores are means over the images.
     """
     pairs = [(original, _jpeg(original)) for original in originals]
     return alone(_measure, pairs)

@@ -62,14 +62,14 @@ def _score(options: Namespace) -> int:
     from PIL import Image
 
     from harness.bench.alone import processor
-    from harness.bench.score import bench_score
+    from harness.bench.score import bench_score, scored_by_all
     from harness.images import list_images, load_rgb
     from harness.photographs import write_photographs
     from harness.progress import counted, log
 
     with TemporaryDirectory() as folder:
         if options.images:
-            originals = [load_rgb(source.path) for source in list_images(options.images)]
+            originals = [load_rgb(source.path) for source in scored_by_all(list_images(options.images))]
         else:
             write_photographs(Path(folder))
             small = Image.fromarray(load_rgb(Path(folder) / "coffee.png"))

@@ -35,6 +35,21 @@ def test_all_ways_score_the_same_pairs() -> None:
     assert by_torch[0] == pytest.approx(by_torch[1], abs=1e-5)
 
 
+def test_images_too_small_for_the_papers_definition_are_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, size in (("a", (161, 170)), ("b", (400, 160)), ("c", (8, 8))):
+        photograph(1, *size).save(tmp_path / f"{name}.png")
+    assert main(["bench", "score", "--images", str(tmp_path)]) == 0
+    said = capsys.readouterr()
+    assert "left out: 2 images too small for the papers' MS-SSIM" in said.err and "b.png, 400 x 160" in said.err
+    assert "1 pair, 0.03 megapixels" in said.out
+    (tmp_path / "a.png").unlink()
+    assert main(["bench", "score", "--images", str(tmp_path)]) == 2
+    (last,) = capsys.readouterr().err.splitlines()
+    assert last.startswith(f"clic: {tmp_path}: 2 images too small") and last.endswith("no other; give larger images")
+
+
 def test_without_the_papers_definition_the_other_stays() -> None:
     original = np.asarray(photograph(1, 331, 260))
     both, one = (Reference(original, paper).score(original // 2 + 60) for paper in (True, False))
