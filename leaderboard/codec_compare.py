@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 
+from harness.codecs.decoding import SECONDS
 from harness.errors import ClicError
 from harness.files import as_json, write_atomic
 from harness.images import list_images
@@ -22,7 +23,7 @@ from harness.records import CodecConfig, Score, Sweep
 from harness.scores.objectives import psnr
 from harness.store import open_store
 from harness.sweep.table import read_run
-from leaderboard.decoded import SECONDS, folder_of
+from leaderboard.decoded import folder_of
 
 LIST = "batches.json"
 SHOWN_BY_BROWSERS = ("AVIF", "JPEG", "WEBP")  # as Pillow calls them

@@ -8,7 +8,6 @@ not trusted.
 import io
 import math
 import re
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -17,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image
 
-from harness.codecs.protocol import Codec
+from harness.codecs.decoding import SECONDS, Decoder
 from harness.codecs.registry import open_codec
 from harness.errors import ClicError
 from harness.files import write_atomic
@@ -30,7 +29,6 @@ from harness.sweep.executor import Executor, Lost
 from harness.sweep.plan import Plan
 
 FOLDER = "decoded"
-SECONDS = "decode_seconds"  # the metric of the store
 
 
 @dataclass(frozen=True)
@@ -156,23 +154,20 @@ def _tasks(plan: Plan, run: Path, wanted: Mapping[Key, _Wanted]) -> list[_Stream
 
 
 @lru_cache(maxsize=1)
-def _opened(spec: str) -> Codec:
-    """The codec, opened once in a process for all of its tasks."""
-    return open_codec(spec)
+def _opened(spec: str) -> Decoder:
+    """The codec's decoder, opened once in a process for all of its tasks."""
+    return Decoder(open_codec(spec))
 
 
 def _decode(task: _Streams) -> Iterator[Decoded | Lost]:
     """Each of the task's streams as a picture; what cannot be decoded ends it."""
     for point in task.digests:
         try:
-            codec, stream = _opened(task.spec), task.stream(point)
-            start = time.perf_counter()
-            pixels = codec.decode(stream)
-            seconds = time.perf_counter() - start
+            decoding = _opened(task.spec).decode(task.stream(point))
             buffer = io.BytesIO()
-            Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
+            Image.fromarray(decoding.pixels).save(buffer, "PNG", compress_level=1)
         except Exception as error:  # of somebody else's code
             yield Lost(str(error) if isinstance(error, ClicError) else repr(error))
             return
         key = Key(task.image, task.codec, point)
-        yield Decoded(key, buffer.getvalue(), pixels_sha256(pixels), round(seconds, 4))
+        yield Decoded(key, buffer.getvalue(), pixels_sha256(decoding.pixels), decoding.seconds)

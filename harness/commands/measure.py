@@ -5,7 +5,7 @@ from pathlib import Path
 
 from harness.commands import options as shared
 
-HELP = "measure the candidates of a run by further metrics, for --objective"
+HELP = "measure the candidates of a run by further metrics, for --objective, or time their decoding"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -17,7 +17,8 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="NAME",
         action="append",
         required=True,
-        help="ssimulacra2, or a .toml file that says which program to call; may be given again",
+        help="ssimulacra2, decode_seconds (for --seconds of 'clic select'), or a .toml file that says which program to "
+        "call; may be given again",
     )
     shared.add_whose(parser, "those of all codecs that there are")
     shared.add_executor(parser)

@@ -35,14 +35,15 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--seconds",
         metavar="SECONDS",
         type=shared.positive_float,
-        help="the sum of the column decode_seconds over the chosen points; a second resource: proven the best for "
+        help="the sum of decode_seconds over the chosen points: in a run's folder those that 'clic measure DIR IMAGES "
+        "--metric decode_seconds' took, in a table the column of that name; a second resource: proven the best for "
         "sets of photographs, with a bound for thousands of images",
     )
     limits.add_argument(
         "--image-seconds",
         metavar="SECONDS",
         type=shared.positive_float,
-        help="no image takes longer to decode, by the column decode_seconds",
+        help="no image takes longer to decode, by the same decode_seconds",
     )
     limits.add_argument("--one-codec", action="store_true", help="all images by one codec, the one that scores best")
     shared.add_json(parser)
@@ -50,10 +51,11 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Print the chosen point of each image, and what they come to. Raises ClicError."""
+    from harness.codecs.decoding import SECONDS
     from harness.files import as_json
     from harness.scores.objectives import objective
     from harness.selection.exact import Constraints, select_sets, select_within
-    from harness.selection.table import IMAGE_SET, SECONDS, read_table
+    from harness.selection.table import IMAGE_SET, read_table
     from harness.store import open_store
     from harness.sweep.table import find_codecs, read_run, with_scores
 
@@ -67,6 +69,8 @@ def run(options: Namespace) -> int:
     if options.candidates.is_dir():
         with open_store(options.candidates, write=False) as store:
             candidates = with_scores(candidates, store, options.objective)
+            if options.seconds is not None or options.image_seconds is not None:
+                candidates = with_scores(candidates, store, SECONDS)
     limits = Constraints(
         margin=options.margin,
         cap=options.cap,

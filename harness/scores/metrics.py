@@ -1,4 +1,6 @@
-"""Measures of how near a decoded image is to its original, beyond those of every candidate: built in, or from TOML.
+"""Measures of a candidate beyond those that all have: how near it is to its original, and how long it takes to decode.
+
+Built in are SSIMULACRA2 and the seconds of decoding; any program is a metric by a TOML file:
 
     metric = ["butteraugli_main", "{original}", "{decoded}"]
     direction = "lower"
@@ -6,7 +8,8 @@
     pattern = "3-norm: ([0-9.]+)"
 
 A metric's scores are rows of the store's table `score`, under its name and a part of its configuration's hash, so that
-those of another version are never taken for its own. Commands are lists of words, and no shell is involved.
+those of another version are never taken for its own. Seconds have no version: the first that were taken stay. Commands
+are lists of words, and no shell is involved.
 """
 
 import json
@@ -22,6 +25,7 @@ import numpy as np
 from PIL import Image
 
 from harness.candidates import COLUMNS
+from harness.codecs.decoding import SECONDS, Decoding
 from harness.errors import ClicError
 from harness.files import sha256
 from harness.programs import filled, find_program, last_lines, places, run_program
@@ -30,11 +34,11 @@ from harness.scores.ssimulacra2 import VERSION, ssimulacra2
 from harness.settings import Bounds, Words, read_settings
 
 NUMBER = r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|nan|-?inf)"
-TAKEN = {*COLUMNS, *BUILT_IN, "ssimulacra2", "decode_seconds"}  # names that mean something else
+TAKEN = {*COLUMNS, *BUILT_IN, "ssimulacra2", SECONDS}  # names that mean something else
 VERSION_SECONDS = 30.0
 PIXELS = {"png": "PNG", "ppm": "PPM"}  # endings of the pixels' files, and Pillow's name of the format
-Measure = Callable[[np.ndarray, np.ndarray], float]
-"""A score of original and decoded pixels, both uint8 (H, W, 3); NaN where there is none. Raises ClicError."""
+Measure = Callable[[np.ndarray, Decoding], float]
+"""A score of the original's pixels, uint8 (H, W, 3), and what decoding gave; NaN for none. Raises ClicError."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,9 @@ class Metric:
 
     @property
     def key(self) -> str:
-        """Its name in the store."""
+        """Its name in the store; that of one without a configuration is its own."""
+        if not self.config:
+            return self.name
         return f"{self.name} {sha256(json.dumps(self.config, sort_keys=True).encode())[:12]}"
 
 
@@ -78,9 +84,26 @@ def open_metric(spec: str) -> Metric:
     """The metric of a name or a TOML file. Raises ClicError, one line, where there is none."""
     if spec.endswith(".toml"):
         return _of_file(Path(spec))
-    if spec != "ssimulacra2":
-        raise ClicError(f"no metric {spec!r}; there is ssimulacra2, and a .toml file makes one of any program")
-    return Metric(spec, spec, {"metric": spec, "version": VERSION}, KNOWN[spec], ssimulacra2)
+    if spec not in _BUILT_IN:
+        raise ClicError(f"no metric {spec!r}; there are {', '.join(_BUILT_IN)}; a .toml file makes one of any program")
+    return _BUILT_IN[spec]
+
+
+def _built_in(name: str, config: Mapping[str, Any], measure: Measure) -> Metric:
+    return Metric(name, name, config, KNOWN[name], measure)
+
+
+_BUILT_IN = {
+    metric.name: metric
+    for metric in (
+        _built_in(
+            "ssimulacra2",
+            {"metric": "ssimulacra2", "version": VERSION},
+            lambda original, decoding: ssimulacra2(original, decoding.pixels),
+        ),
+        _built_in(SECONDS, {}, lambda original, decoding: decoding.seconds),
+    )
+}
 
 
 def _of_file(path: Path) -> Metric:
@@ -89,10 +112,10 @@ def _of_file(path: Path) -> Metric:
     _check(command, name, path)
     program = [_found(command.metric[0], folder, name), *command.metric[1:]]
 
-    def measure(original: np.ndarray, decoded: np.ndarray) -> float:
+    def measure(original: np.ndarray, decoding: Decoding) -> float:
         with TemporaryDirectory(prefix="clic-") as scratch:
             values = {"folder": folder}
-            for place, pixels in (("original", original), ("decoded", decoded)):
+            for place, pixels in (("original", original), ("decoded", decoding.pixels)):
                 values[place] = str(Path(scratch) / f"{place}.{command.input}")
                 Image.fromarray(pixels).save(values[place], PIXELS[command.input])
             try:

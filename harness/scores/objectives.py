@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 
+from harness.codecs.decoding import SECONDS
 from harness.errors import ClicError
 
 Columns = Mapping[str, np.ndarray]
@@ -160,6 +161,7 @@ KNOWN = {
         Objective("ssimulacra2", "ssimulacra2", "images", None, highest=100, metric="ssimulacra2"),
         Objective("vmaf", "vmaf", "images", None),
         *(Objective(column, column, "images", None, False) for column in ("lpips", "dists", "butteraugli", "pieapp")),
+        Objective(SECONDS, SECONDS, "images", None, False, lowest=0, metric=SECONDS),
     )
 }
 

@@ -12,12 +12,13 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
+from harness.codecs.decoding import SECONDS
 from harness.errors import ClicError
 from harness.scores.objectives import Objective, Shares, WeightedSum
 
 NAMES = ("image", "point")
 SIZES = ("width", "height", "bytes")
-CODEC, SECONDS, IMAGE_SET = "codec", "decode_seconds", "image_set"
+CODEC, IMAGE_SET = "codec", "image_set"
 # Beyond it a float64 no longer holds every whole number.
 LARGEST = 2**53
 
@@ -107,6 +108,11 @@ def check(
     table = columns if isinstance(columns, pd.DataFrame) else pd.DataFrame(dict(columns), copy=False)
     wanted = [*NAMES[:1], "width", "height", NAMES[1], "bytes", *objective.columns, *[SECONDS] * timed]
     missing = [column for column in wanted if column not in table]
+    if missing == [SECONDS]:
+        raise ClicError(
+            f"the candidates have no column {SECONDS}, which a limit of seconds needs; select from the run's folder, "
+            f"after 'clic measure DIR IMAGES --metric {SECONDS}', or add the column"
+        )
     if missing:
         raise ClicError(
             f"the candidates have no column {', '.join(missing)} (they have {', '.join(map(str, table))}); sweep anew, "

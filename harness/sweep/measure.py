@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from harness.codecs.protocol import Codec, codec_sha256
+from harness.codecs.decoding import Decoder
+from harness.codecs.protocol import codec_sha256
 from harness.codecs.registry import open_codec
 from harness.errors import ClicError
 from harness.files import sha256
@@ -142,29 +143,29 @@ def _tasks(store: Store, originals: Originals, codec: CodecConfig, metrics: Sequ
 def _measure(task: Unmeasured) -> Iterator[Score | Lost]:
     """Each score as it is made; what cannot be decoded or measured leaves the other points."""
     try:
-        codec, original = _opened(task.spec, task.codec), task.original()
+        decoder, original = _opened(task.spec, task.codec), task.original()
     except Exception as error:  # of somebody else's code
         yield Lost(_reason(error))
         return
     for point, wanted in task.points.items():
         try:
-            decoded = codec.decode(task.stream(point))
-            if pixels_sha256(decoded) != wanted.pixels_sha256:
+            decoding = decoder.decode(task.stream(point))
+            if pixels_sha256(decoding.pixels) != wanted.pixels_sha256:
                 raise ClicError("decodes to other pixels than those that were scored; measure where it was coded")
             for spec in wanted.metrics:
                 metric = _metric(spec)
-                yield Score(task.image, task.codec, point, metric.key, metric.measure(original, decoded))
+                yield Score(task.image, task.codec, point, metric.key, metric.measure(original, decoding))
         except Exception as error:
             yield Lost(f"point {point}: {_reason(error)}")
 
 
 @lru_cache(maxsize=1)
-def _opened(spec: str, digest: str) -> Codec:
-    """The codec, opened once in a process for all of its tasks. Raises ClicError where it is another one here."""
+def _opened(spec: str, digest: str) -> Decoder:
+    """The codec's decoder, opened once in a process for all of its tasks. Raises ClicError for another codec."""
     codec = open_codec(spec)
     if codec_sha256(codec) != digest:
         raise ClicError(f"codec {spec!r} is not the one that coded these any more; code them again")
-    return codec
+    return Decoder(codec)
 
 
 @lru_cache

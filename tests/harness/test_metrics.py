@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers import TOY, photograph, swept
+from toy_codec import ToyCodec
 
 from harness.cli import main
+from harness.codecs.decoding import SECONDS, Decoder, Decoding
 from harness.codecs.registry import open_codec
 from harness.errors import ClicError
 from harness.images import list_images, load_rgb
@@ -83,8 +86,8 @@ def calls(tmp_path: Path) -> int:
 
 def test_a_command_is_a_metric(write: Callable[..., str]) -> None:
     worst, mean = open_metric(write(WORST)), open_metric(write(MEAN, "mean"))
-    assert (worst.name, worst.measure(PIXELS, OTHER)) == ("worst", 1)
-    assert mean.measure(PIXELS, OTHER) == pytest.approx(np.abs(PIXELS.astype(int) - OTHER).mean())
+    assert (worst.name, worst.measure(PIXELS, Decoding(OTHER, 0.0))) == ("worst", 1)
+    assert mean.measure(PIXELS, Decoding(OTHER, 0.0)) == pytest.approx(np.abs(PIXELS.astype(int) - OTHER).mean())
     assert not worst.objective.higher_is_better
     assert (worst.objective.weight, mean.objective.weight) == ("images", "pixels")
     assert len({worst.key, mean.key, open_metric(write(WORST.replace('"1"', '"2"'))).key}) == 3
@@ -118,17 +121,17 @@ def test_wrong_files_are_one_line(write: Callable[..., str], old: str, new: str,
 
 
 def test_names_that_mean_no_metric() -> None:
-    with pytest.raises(ClicError, match="no metric 'vmaf'; there is ssimulacra2"):
+    with pytest.raises(ClicError, match="no metric 'vmaf'; there are ssimulacra2, decode_seconds"):
         open_metric("vmaf")
 
 
 def test_a_program_that_fails_or_says_nothing(write: Callable[..., str]) -> None:
     with pytest.raises(ClicError, match=r"metric 'worst': .* ended with status 1: .*no such model"):
-        open_metric(write(WORST.replace('"0", "0"]', '"48", "0"]'))).measure(PIXELS, OTHER)
+        open_metric(write(WORST.replace('"0", "0"]', '"48", "0"]'))).measure(PIXELS, Decoding(OTHER, 0.0))
     with pytest.raises(ClicError, match=r"no score in what it prints \(pictures of 48 65; worst: .*give it a key"):
-        open_metric(write(WORST.replace("worst: (", "best: ("))).measure(PIXELS, OTHER)
+        open_metric(write(WORST.replace("worst: (", "best: ("))).measure(PIXELS, Decoding(OTHER, 0.0))
     with pytest.raises(ClicError, match="metric 'worst': its score is infinite"):
-        open_metric(write(MEAN.replace('"0", "0"]', '"0", "inf"]'))).measure(PIXELS, OTHER)
+        open_metric(write(MEAN.replace('"0", "0"]', '"0", "inf"]'))).measure(PIXELS, Decoding(OTHER, 0.0))
 
 
 def test_measured_once_and_selected_by(
@@ -182,6 +185,53 @@ def test_measured_once_and_selected_by(
     write(WORST.replace('"0", "0"]', '"0", "1"]'))  # another command: its scores are others
     assert main([*select, worst]) == 2
     assert main(arguments) == 0 and len(scores(run, worst)) == len(rows)
+
+
+def test_seconds_are_measured_once_and_limit_a_selection(
+    run: Path, photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    select = ["select", str(run), "--budget", "90000", "--json", "--codec", "toy"]
+    for limit in ("--seconds", "--image-seconds"):
+        assert main([*select, limit, "10"]) == 2
+        told = f"16 of 16 candidates have no score by decode_seconds; measure them: clic measure {run} IMAGES --metric"
+        assert f"{told} decode_seconds\n" in capsys.readouterr().err
+    measure_all = ["measure", str(run), str(photographs), "--metric", SECONDS]
+    assert main(measure_all) == 0
+    first = scores(run, SECONDS)
+    with open_store(run, write=False) as store:
+        assert len(first) == len(store.rows(Candidate)) == 32 and all(0 < value < 10 for value in first.values())
+        toy = next(codec.sha256 for codec in store.rows(CodecConfig) if codec.name == "toy")
+    assert main(measure_all) == 0 and scores(run, SECONDS) == first
+
+    # What the machine took is replaced by seconds that are known: point 60 takes 2, any other 1.
+    with open_store(run) as store:
+        store.put(*(Score(*key, SECONDS, 2.0 if key[2] == "60" else 1.0) for key in first))
+        images = {score.image for score in store.rows(Score, codec=toy)}
+    answers = {}
+    for limits in ("--seconds 100", "--seconds 5", "--image-seconds 1", "--objective decode_seconds"):
+        capsys.readouterr()
+        assert main([*select, *limits.split()]) == 0
+        answers[limits] = json.loads(capsys.readouterr().out)
+    assert len(images) == 4 and set(answers["--seconds 100"]["points"].values()) == {60}
+    assert sorted(answers["--seconds 5"]["points"].values()) == [30, 30, 30, 60]
+    assert set(answers["--image-seconds 1"]["points"].values()) == {30}
+    assert answers["--objective decode_seconds"]["score"] == 1
+    assert main([*select, "--seconds", "3.9"]) == 2
+    assert main(["select", str(run / "candidates.csv"), "--budget", "90000", "--seconds", "9"]) == 2
+    assert "no column decode_seconds" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_what_a_codec_loads_at_its_first_stream_is_no_streams_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+
+    class Loading(ToyCodec):
+        def decode(self, stream: bytes) -> np.ndarray:
+            clock[0] += len(stream) if clock[0] else 100
+            return PIXELS
+
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+    decoder = Decoder(Loading())
+    assert [decoder.decode(stream).seconds for stream in (b"12", b"1", b"123")] == [2, 1, 3]
 
 
 def test_submit_measures_what_its_objective_needs(
