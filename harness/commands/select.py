@@ -52,6 +52,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> int:
     """Print the chosen point of each image, and what they come to. Raises ClicError."""
     from harness.codecs.decoding import SECONDS
+    from harness.errors import ClicError
     from harness.files import as_json
     from harness.scores.objectives import objective
     from harness.selection.exact import Constraints, select_sets, select_within
@@ -60,16 +61,18 @@ def run(options: Namespace) -> int:
     from harness.sweep.table import find_codecs, read_run, with_scores
 
     goal = objective(options.objective)
+    is_timed = options.seconds is not None or options.image_seconds is not None
     if options.candidates.is_dir():
         candidates = read_run(options.candidates)
     else:
-        candidates = read_table(options.candidates, goal, [IMAGE_SET, SECONDS])
+        more = [IMAGE_SET] * bool(options.set_budget) + [SECONDS] * is_timed
+        candidates = read_table(options.candidates, goal, more)
     if options.codec:
         candidates, _ = find_codecs(candidates, options.candidates, options.codec)
     if options.candidates.is_dir():
         with open_store(options.candidates, write=False) as store:
             candidates = with_scores(candidates, store, options.objective)
-            if options.seconds is not None or options.image_seconds is not None:
+            if is_timed:
                 candidates = with_scores(candidates, store, SECONDS)
     limits = Constraints(
         margin=options.margin,
@@ -79,10 +82,13 @@ def run(options: Namespace) -> int:
         image_seconds=options.image_seconds,
         one_codec=options.one_codec,
     )
-    if options.set_budget:
-        selections = select_sets(candidates, dict(options.set_budget), goal, limits)
-    else:
-        selections = {"": select_within(candidates, options.budget, goal, limits)}
+    try:
+        if options.set_budget:
+            selections = select_sets(candidates, dict(options.set_budget), goal, limits)
+        else:
+            selections = {"": select_within(candidates, options.budget, goal, limits)}
+    except ClicError as error:
+        raise ClicError(f"{options.candidates}: {error}") from error
     if options.json:
         answers = {name: _answer(chosen) for name, chosen in selections.items()}
         print(as_json(answers if options.set_budget else answers[""]), end="")

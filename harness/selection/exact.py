@@ -16,7 +16,7 @@ from harness.scores.objectives import OBJECTIVES, Objective, WeightedSum
 from harness.scores.objectives import objective as objective_of
 from harness.selection.core import solve
 from harness.selection.frontier import pareto
-from harness.selection.table import IMAGE_SET, Candidates, Table, check
+from harness.selection.table import IMAGE_SET, Candidates, Table, check, sets_of
 from harness.selection.timed import solve_timed
 
 __all__ = ["OBJECTIVES", "Constraints", "Selection", "chosen_rows", "select", "select_sets", "select_within"]
@@ -134,17 +134,16 @@ def select_sets(
 ) -> dict[str, Selection]:
     """One selection for each set of the column `image_set`, each within its own budget and by its own score.
 
-    All constraints hold for each set. Raises ClicError, with the set's name, for a set without a budget or candidates.
+    All constraints hold for each set. Raises ClicError, with the set's name, for a set without a budget or candidates,
+    and for a row that names no set.
     """
-    if IMAGE_SET not in candidates:
-        raise ClicError(f"the candidates have no column {IMAGE_SET}; name each image's set there")
-    present = set(candidates[IMAGE_SET].dropna())
-    for name in sorted(present ^ set(budgets), key=str):
+    present = set(sets_of(candidates))
+    for name in sorted(present ^ set(budgets)):
         raise ClicError(f"set {name}: {'no budget' if name in present else 'no candidates'}; give both or neither")
     selections = {}
     for name, budget in budgets.items():
         try:
-            rows = candidates[candidates[IMAGE_SET] == name]
+            rows = candidates[candidates[IMAGE_SET].astype(str) == name]
             selections[name] = select_within(rows, budget, objective, constraints)
         except ClicError as error:
             raise ClicError(f"set {name}: {error}") from error

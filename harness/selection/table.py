@@ -3,8 +3,9 @@
 No step here or after it walks over images in Python, so that a million of them are a matter of seconds.
 """
 
+import csv
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -55,45 +56,85 @@ def read_table(path: Path, objective: Objective | WeightedSum, more: Iterable[st
     """The columns of a CSV or Parquet file that a selection by `objective` needs, `more` where they are there.
 
     Names are text in a CSV, so that an image may be called 007 or nan; points too, unless all are whole numbers. A
-    missing score is written "nan". Raises ClicError that names file, row and column.
+    missing score, or time, is written "nan". Raises ClicError that names file, row and column.
     """
-    wanted = {*NAMES, *SIZES, *objective.columns, CODEC, *more}
+    needed = (*NAMES, *SIZES, *objective.columns)
+    wanted = {*needed, CODEC, *more}
     words = (*NAMES, CODEC, IMAGE_SET)
+    may_lack = {*objective.columns, SECONDS}
     try:
         if path.suffix == ".parquet":
             present = pd.read_parquet(path)
+            _require(present, needed)
             return present[[column for column in present if column in wanted]]
+        _require(pd.read_csv(path, nrows=0), needed)
+        if fault := _first_long_row(path):
+            raise ClicError(fault)
         table = pd.read_csv(
             path,
             usecols=lambda column: column in wanted,
             dtype={**dict.fromkeys(words, "category"), **dict.fromkeys(wanted.difference(words), float)},
             keep_default_na=False,
-            na_values={column: ["nan", "NaN"] for column in objective.columns},
+            na_values={column: ["nan", "NaN"] for column in may_lack},
             float_precision="round_trip",
         )
     except ImportError as error:
         raise ClicError(
             f"{path}: Parquet needs pyarrow ({error}); python -m pip install 'clic-harness[parquet]'"
         ) from error
+    except ClicError as error:
+        raise ClicError(f"{path}: {error}") from error
     except (OSError, ValueError) as error:
-        reason = _first_fault(path, wanted.difference(words)) or f"no table of candidates ({error})"
-        raise ClicError(f"{path}: {reason}; give a candidates.csv") from error
+        numbers = wanted.difference(words)
+        reason = _first_fault(path, numbers, may_lack) or f"no table of candidates ({error}); give a candidates.csv"
+        raise ClicError(f"{path}: {reason}") from error
     if "point" in table and all(re.fullmatch(r"0|-?[1-9]\d{0,17}", point) for point in table["point"].cat.categories):
         table["point"] = table["point"].astype("int64")
     return table
 
 
-def _first_fault(path: Path, numbers: Iterable[str]) -> str:
+def _require(header: pd.DataFrame, needed: Iterable[str]) -> None:
+    """Raise ClicError where a column is missing, which says how those that are there are called."""
+    names = [str(name) for name in header]
+    missing = [column for column in needed if column not in names]
+    if missing and len(names) == 1 and (other := re.search("[;\t|]", names[0])):
+        raise ClicError(f"its columns are separated by {other[0]!r}; separate them by commas")
+    if missing:
+        raise ClicError(
+            f"no column {', '.join(missing)}; its columns are {', '.join(names)}: name them as in the candidates.csv "
+            "of a sweep"
+        )
+
+
+def _first_long_row(path: Path) -> str:
+    """The first row with more cells than the header, of which pandas would drop or shift some; empty where none is."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = (cells for cells in csv.reader(file) if cells)
+            width = len(next(rows, []))
+            for number, cells in enumerate(rows, 1):
+                if len(cells) > width:
+                    return (
+                        f"row {number} has {len(cells)} cells and the header {width}; leave as many, and put a "
+                        "name with a comma in quotes"
+                    )
+    except (OSError, ValueError, csv.Error):  # pandas says what it is, if it cannot read it either
+        pass
+    return ""
+
+
+def _first_fault(path: Path, numbers: Iterable[str], may_lack: Container[str]) -> str:
     """The first cell that is no number where one is wanted, looked for only once reading has failed."""
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, ValueError):
         return ""
     for column in (name for name in table if name in numbers):
-        wrong = pd.to_numeric(table[column].str.lower().replace("nan", "0"), errors="coerce").isna()
-        if wrong.any():
+        cells = table[column]
+        as_number = pd.to_numeric(cells.replace(["nan", "NaN"], "0" if column in may_lack else ""), errors="coerce")
+        if (wrong := as_number.isna()).any():
             row = int(wrong.to_numpy().argmax())
-            return f"row {row + 1}, column {column} is {table[column].iloc[row]!r}; a number is wanted"
+            return f"row {row + 1}, column {column} is {cells.iloc[row]!r}; a number is wanted"
     return ""
 
 
@@ -115,8 +156,7 @@ def check(
         )
     if missing:
         raise ClicError(
-            f"the candidates have no column {', '.join(missing)} (they have {', '.join(map(str, table))}); sweep anew, "
-            "or separate the columns of the file by commas"
+            f"the candidates have no column {', '.join(missing)} (they have {', '.join(map(str, table))}); sweep anew"
         )
     if table.empty:
         raise ClicError("there are no candidates; sweep at least one point of every image")
@@ -126,13 +166,14 @@ def check(
         raise ClicError(f"{len(absent)} images have no candidates, the first is {absent[0]}; sweep them")
     point, points = pd.factorize(table["point"])
     codec, codecs = pd.factorize(table[CODEC]) if CODEC in table else (np.zeros(len(table), np.int64), [""])
-    _refuse(table, "image or point is empty; sweep anew", _blank(image, names) | _blank(point, points))
+    _refuse(table, "column image is empty; sweep anew", _blank(image, names))
+    _refuse(table, "column point is empty; sweep anew", _blank(point, points))
     numbers = {column: _numbers(table, column) for column in wanted if column not in NAMES}
     width, height, size = (numbers[column] for column in SIZES)
-    whole = np.ones(len(table), bool)
-    for column, least in ((width, 1), (height, 1), (size, 0)):  # a stream may well be empty
-        whole &= (column >= least) & (column <= LARGEST) & (column % 1 == 0 if column.dtype.kind == "f" else True)
-    _refuse(table, "bytes (from 0 on), width and height (from 1 on) must be whole numbers; sweep anew", ~whole)
+    for column, least in (("width", 1), ("height", 1), ("bytes", 0)):  # a stream may well be empty
+        cells = numbers[column]
+        whole = (cells >= least) & (cells <= LARGEST) & (cells % 1 == 0 if cells.dtype.kind == "f" else True)
+        _refuse(table, f"{column} must be a whole number from {least} on, at most 2^53; sweep anew", ~whole)
     _refuse(
         table, "this point stands there twice; leave one", _repeated(image, codec * len(points) + point, len(names))
     )
@@ -161,6 +202,15 @@ def check(
         seconds,
         total,
     )
+
+
+def sets_of(table: pd.DataFrame) -> list[str]:
+    """The names in the column `image_set`. Raises ClicError where there is none, or a row names no set."""
+    if IMAGE_SET not in table:
+        raise ClicError(f"the candidates have no column {IMAGE_SET}; name each image's set there")
+    codes, names = pd.factorize(table[IMAGE_SET])
+    _refuse(table, f"column {IMAGE_SET} is empty; name the image's set there", _blank(codes, names))
+    return sorted(map(str, names))
 
 
 def _numbers(table: pd.DataFrame, column: str) -> np.ndarray:
@@ -196,11 +246,19 @@ def _first_rows(image: np.ndarray, images: int) -> np.ndarray:
 
 
 def _refuse(table: pd.DataFrame, fault: str, rows: np.ndarray) -> None:
-    """Raise a ClicError for the first of the rows at fault, if any."""
-    if rows.any():
-        number = int(rows.argmax())
-        row = table.iloc[number]
-        raise ClicError(
-            f"candidates, row {number + 1}: image {row['image']} ({row['width']}x{row['height']}), "
-            f"point {row['point']}: {fault}"
-        )
+    """Raise a ClicError for the first of the rows at fault, if any, by its number in the file where that is known."""
+    if not rows.any():
+        return
+    place = int(rows.argmax())
+    is_numbered = table.index.is_unique and table.index.dtype.kind == "i"
+    number = table.index[place] if is_numbered else place  # rows of other codecs or sets may have been left out
+    cells = {column: _shown(table[column].iloc[place]) for column in (*NAMES, *SIZES) if column in table}
+    raise ClicError(
+        f"candidates, row {number + 1}: image {cells.get('image')} ({cells.get('width')}x{cells.get('height')}), "
+        f"point {cells.get('point')}: {fault}"
+    )
+
+
+def _shown(cell: Any) -> str:
+    """A cell as it was written: whole numbers are read as floats."""
+    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)

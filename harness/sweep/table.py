@@ -81,7 +81,8 @@ def with_scores(candidates: pd.DataFrame, store: Store, objective: str) -> pd.Da
 def find_codecs(table: pd.DataFrame, path: Path, wanted: Sequence[str]) -> tuple[pd.DataFrame, str]:
     """The rows of one or several codecs of a table from `path`, and what opens the codec or their union.
 
-    Each is named as it is called, or by what opened it; none need be where there is only one. Raises ClicError where
+    Each is named as it is called, or by what opened it; none need be where there is only one. The rows keep their
+    index, by which an error names them. Raises ClicError where
     one has to be named, or is not there.
     """
     wanted = parts(union_spec(wanted)) if wanted else []
@@ -101,7 +102,7 @@ def find_codecs(table: pd.DataFrame, path: Path, wanted: Sequence[str]) -> tuple
         if not called:
             raise ClicError(f"{path}: no candidates of codec {name!r}; there are those of {names}")
         found[called[-1]] = codecs[called[-1]][1]
-    return table[digests.isin(found)].reset_index(drop=True), union_spec(found.values())
+    return table[digests.isin(found)], union_spec(found.values())
 
 
 def _specs(folder: Path) -> dict[str, str]:

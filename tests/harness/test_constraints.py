@@ -278,11 +278,19 @@ def test_a_csv_needs_the_columns_of_its_objective_alone_and_keeps_odd_names(tmp_
         ("a,9,9,1,5", "row 1, column msssim_competition is ''"),
         ("a,9,9,1,5,n/a", "row 1, column msssim_competition is 'n/a'; a number is wanted"),
         ("a,9,9,1,5,0.5\na,9,9,2,many,0.5", "row 2, column bytes is 'many'"),
-        ("a,9,9,1,99999999999999999999,0.5", r"image a .* bytes \(from 0 on\), width and height .* must be whole"),
+        (
+            "a,9,9,1,99999999999999999999,0.5",
+            r"row 1: image a \(9x9\), point 1: bytes must be a whole number from 0 on",
+        ),
         ("a,9,9,1,5,inf", "row 1: image a .*: msssim_competition is no number from 0 to 1"),
         ("a,9,9,1,5,97.5", "msssim_competition is no number from 0 to 1"),
-        (",9,9,1,5,0.5", "empty"),
-        ("a,9,9,,5,0.5", "empty"),
+        (",9,9,1,5,0.5", "row 1: .* column image is empty"),
+        ("a,9,9,,5,0.5", "row 1: .* column point is empty"),
+        ("a,9,9,1,5,0.5\na,0,9,2,5,0.5", "row 2: image a .* width must be a whole number from 1 on"),
+        ("a,9,9.5,1,5,0.5", r"row 1: image a \(9x9.5\).* height must be a whole number from 1 on"),
+        ("a,9,nan,1,5,0.5", "row 1, column height is 'nan'; a number is wanted"),
+        ("a,9,9,1,5,0.5\n\na,9,9,2,5,0.5,6,7", "row 2 has 8 cells and the header 6"),
+        ("a,b,9,9,1,5,0.5", "row 1 has 7 cells and the header 6; .* a name with a comma in quotes"),
     ],
 )
 def test_a_faulty_csv_is_refused_in_one_line(rows: str, message: str | None, tmp_path: Path) -> None:
@@ -294,6 +302,30 @@ def test_a_faulty_csv_is_refused_in_one_line(rows: str, message: str | None, tmp
     with pytest.raises(ClicError, match=message) as caught:
         select(read_table(path, objective("competition")), 10)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("image;width;height;point;bytes;msssim_competition", "its columns are separated by ';'; separate them by"),
+        ("image,width,height,point,size,score", "no column bytes, msssim_competition; its columns are image, .* size"),
+        ("", "no table of candidates"),
+    ],
+)
+def test_a_file_without_the_columns_says_what_it_has(header: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "candidates.csv"
+    path.write_text(f"{header}\n")
+    with pytest.raises(ClicError, match=f"{path}: {message}") as caught:
+        read_table(path, objective("competition"))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_row_without_a_set_is_refused() -> None:
+    table = candidates(4, 3, 0).assign(image_set="test")
+    for nothing in ("", None):
+        faulty = table.assign(image_set=table["image_set"].where(table.index != 4, nothing))
+        with pytest.raises(ClicError, match=r"row 5: image image0001 .* column image_set is empty; name the image's"):
+            select_sets(faulty, {"test": 10**6})
 
 
 def test_many_images_stay_within_a_millionth_of_the_bound() -> None:

@@ -60,6 +60,17 @@ def test_limits_and_objectives(
     assert json.loads(capsys.readouterr().out)["codecs"] == codecs
 
 
+def test_a_fault_names_the_file_and_its_row_there(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Though rows of other codecs are left out. A time that is missing is none where no seconds are limited."""
+    rows = table.read_text().splitlines()
+    table.write_text("\n".join([*rows[:4], rows[4].replace(",5,", ",nan,")]) + "\n")
+    assert main(["select", str(table), "--budget", "50", "--codec", "two"]) == 0
+    capsys.readouterr()
+    assert main(["select", str(table), "--budget", "50", "--codec", "two", "--seconds", "9"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"clic: {table}: candidates, row 4: image b (10x10), point 1: decode_seconds is no number")
+
+
 def test_a_budget_for_each_set(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["select", str(table), "--set-budget", "x=20", "--set-budget", "y=10"]) == 0
     captured = capsys.readouterr()
