@@ -80,7 +80,7 @@ def read_table(path: Path, objective: Objective | WeightedSum, more: Iterable[st
         )
     except ImportError as error:
         raise ClicError(
-            f"{path}: Parquet needs pyarrow ({error}); python -m pip install 'clic-harness[parquet]'"
+            f"{path}: Parquet needs pyarrow, which is not installed; python -m pip install 'clic-harness[parquet]'"
         ) from error
     except ClicError as error:
         raise ClicError(f"{path}: {error}") from error

@@ -1,6 +1,8 @@
 """`clic select` as a user runs it: limits, sets and objectives from the command line."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -69,6 +71,20 @@ def test_a_fault_names_the_file_and_its_row_there(table: Path, capsys: pytest.Ca
     assert main(["select", str(table), "--budget", "50", "--codec", "two", "--seconds", "9"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"clic: {table}: candidates, row 4: image b (10x10), point 1: decode_seconds is no number")
+
+
+def test_parquet_without_its_library_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "candidates.parquet"
+    path.write_bytes(b"PAR1")
+    program = """
+import sys
+sys.modules |= dict.fromkeys(("pyarrow", "fastparquet"))  # as if they were not installed
+from harness.cli import main
+sys.exit(main(["select", sys.argv[1], "--budget", "9"]))
+"""
+    done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=False)
+    advice = "which is not installed; python -m pip install 'clic-harness[parquet]'"
+    assert (done.returncode, done.stderr) == (2, f"clic: {path}: Parquet needs pyarrow, {advice}\n")
 
 
 def test_a_budget_for_each_set(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
