@@ -22,7 +22,9 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="SET=BYTES",
         type=_set_budget,
         action="append",
-        help="the budget of the images whose column image_set is SET; once for each set",
+        help="the budget of one set of images; once for each. In a run's folder SET is the folder of the photographs "
+        "or the beginning of the set's hash (a wrong one lists all), in a table what the column image_set says; "
+        "default in a run's folder: the set swept last",
     )
     shared.add_objective(parser)
     limits = parser.add_argument_group("limits")
@@ -62,10 +64,11 @@ def run(options: Namespace) -> int:
 
     goal = objective(options.objective)
     is_timed = options.seconds is not None or options.image_seconds is not None
+    budgets = dict(options.set_budget or [])
     if options.candidates.is_dir():
-        candidates = read_run(options.candidates)
+        candidates = read_run(options.candidates, list(budgets))
     else:
-        more = [IMAGE_SET] * bool(options.set_budget) + [SECONDS] * is_timed
+        more = [IMAGE_SET] * bool(budgets) + [SECONDS] * is_timed
         candidates = read_table(options.candidates, goal, more)
     if options.codec:
         candidates, _ = find_codecs(candidates, options.candidates, options.codec)
@@ -83,15 +86,15 @@ def run(options: Namespace) -> int:
         one_codec=options.one_codec,
     )
     try:
-        if options.set_budget:
-            selections = select_sets(candidates, dict(options.set_budget), goal, limits)
+        if budgets:
+            selections = select_sets(candidates, budgets, goal, limits)
         else:
             selections = {"": select_within(candidates, options.budget, goal, limits)}
     except ClicError as error:
         raise ClicError(f"{options.candidates}: {error}") from error
     if options.json:
         answers = {name: _answer(chosen) for name, chosen in selections.items()}
-        print(as_json(answers if options.set_budget else answers[""]), end="")
+        print(as_json(answers if budgets else answers[""]), end="")
         return 0
     for name, chosen in selections.items():
         _print(name, chosen)

@@ -10,10 +10,13 @@ from harness.candidates import COLUMNS, FLOATS
 from harness.codecs.registry import parts, union_spec
 from harness.errors import ClicError
 from harness.files import atomic
+from harness.progress import log
 from harness.records import CodecConfig, Score, Sweep
 from harness.scores.metrics import open_metric
 from harness.scores.objectives import objective as objective_of
+from harness.selection.table import IMAGE_SET
 from harness.store import DATABASE, Store, open_store
+from harness.sweep.sets import find_set, swept_ids, swept_sets
 
 _INTEGERS = ("width", "height", "bytes")
 
@@ -34,19 +37,37 @@ def read_candidates(path: Path) -> pd.DataFrame:
     return read_run(path) if path.is_dir() else _of_csv(path)
 
 
-def read_run(folder: Path) -> pd.DataFrame:
-    """The candidates of the set that was swept last in a run's folder; points are numbers if all of them are whole.
+def read_run(folder: Path, sets: Sequence[str] = ()) -> pd.DataFrame:
+    """The candidates of the sets that are named in a run's folder, with a column `image_set` of these names.
 
-    Raises ClicError for a folder where nothing was coded.
+    Without names they are those of the set that was swept last, and a line says which sets are left out, if any. Points
+    are numbers if all of them are whole. Raises ClicError for a folder where nothing was coded, and an unknown set.
     """
     with open_store(folder, write=False) as store:
-        runs = store.rows(Sweep)
-        if not runs:
+        ids = swept_ids(store)
+        if not ids:
             raise ClicError(f"{folder}: nothing was coded here; run 'clic encode' first")
-        digests = {codec.name: codec.sha256 for codec in swept_codecs(store, runs[-1].image_set)}
-        table = store.candidates(runs[-1].image_set, list(digests.values()))
+        if sets:
+            named = {find_set(store, name).id: name for name in sets}
+            if len(named) < len(sets):
+                raise ClicError(f"{folder}: {' and '.join(sets)} are not all different sets; name each once")
+            tables = [_of_set(store, digest).assign(**{IMAGE_SET: name}) for digest, name in named.items()]
+            table = pd.concat(tables, ignore_index=True)
+        else:
+            table = _of_set(store, ids[0])
+        if not sets and len(ids) > 1:
+            last, *others = swept_sets(store)
+            log(
+                f"{folder}: candidates of the set swept last, {last}; left out: {', '.join(map(str, others))}; "
+                "'clic select' takes any with --set-budget NAME=BYTES"
+            )
     whole = all(re.fullmatch(r"0|-?[1-9]\d{0,17}", point) for point in table["point"].unique())
     return table.assign(point=table["point"].astype("int64")) if whole else table
+
+
+def _of_set(store: Store, image_set: str) -> pd.DataFrame:
+    digests = {codec.name: codec.sha256 for codec in swept_codecs(store, image_set)}
+    return store.candidates(image_set, list(digests.values()))
 
 
 def with_scores(candidates: pd.DataFrame, store: Store, objective: str) -> pd.DataFrame:

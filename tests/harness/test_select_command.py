@@ -1,14 +1,19 @@
 """`clic select` as a user runs it: limits, sets and objectives from the command line."""
 
 import json
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from helpers import TOY, photograph, swept
 
 from harness.cli import main
+from harness.store import open_store
+from harness.sweep.sets import find_set
 
 
 @pytest.fixture
@@ -92,6 +97,41 @@ def test_a_budget_for_each_set(table: Path, capsys: pytest.CaptureFixture[str]) 
     captured = capsys.readouterr()
     assert captured.out == "x\ta\ttwo\t1\ny\tb\tone\t1\n"
     assert [line[:13] for line in captured.err.splitlines()] == ["x: 20 of 20 b", "y: 10 of 10 b"]
+
+
+def test_the_sets_of_a_run_have_budgets_of_their_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two photographs, then one of them alone and another: three sets in one folder, each told from the others."""
+    run, settled = tmp_path / "run", time.time() - 60  # a file's hash is remembered once it no longer changes
+    pictures = {"both": ("a", "b"), "one": ("a",), "other": ("c",)}
+    for folder, names in pictures.items():
+        (tmp_path / folder).mkdir()
+        for name in names:
+            path = tmp_path / folder / f"{name}.png"
+            photograph(ord(name), 80, 64).save(path)
+            os.utime(path, (settled, settled))
+        last = swept(tmp_path / folder, TOY, run, workers=1)
+    with open_store(run, write=False) as store:
+        digests = {name: find_set(store, name).id[:8] for name in ("both", "other")}
+    assert main(["select", str(run), "--budget", "90000"]) == 0
+    said = capsys.readouterr()
+    assert said.out == "c\t60\n"
+    first, _ = said.err.splitlines()
+    assert f"candidates of the set swept last, {digests['other']} (1 image of other); left out: " in first
+    assert f"{digests['both']} (2 images of both)" in first
+
+    budgets = ["--set-budget", "both=90000", "--set-budget", f"{digests['other']}={last['bytes'].max() - 1}"]
+    assert main(["select", str(run), *budgets]) == 0
+    said = capsys.readouterr()
+    chosen = [line.split("\t") for line in said.out.splitlines()]
+    assert chosen[:2] == [["both", "a", "60"], ["both", "b", "60"]]
+    assert chosen[2][:2] == [digests["other"], "c"] and chosen[2][2] != "60"
+    assert [line.partition(":")[0] for line in said.err.splitlines()] == ["both", digests["other"]]
+
+    assert main(["select", str(run), "--set-budget", "foo=100"]) == 2
+    said_of_foo = capsys.readouterr().err
+    assert said_of_foo.startswith(f"clic: {run}: no set is called 'foo'; name one of {digests['other']} (1 image of ")
+    assert main(["select", str(run), "--set-budget", "both=9", "--set-budget", f"{digests['both']}=9"]) == 2
+    assert "are not all different sets; name each once" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
