@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from harness.challenge.expected import Expected
     from harness.challenge.profiles import Profile
-    from harness.sweep.executor import Executor
+    from harness.sweep.executor import Placed
 
 CODEC = "clic"  # where none is named
 
@@ -159,7 +159,7 @@ def add_executor(parser: ArgumentParser) -> None:
     )
 
 
-def executor(options: Namespace) -> "Executor":
+def executor(options: Namespace) -> "Placed":
     """What `add_executor` gave. Raises ClicError where two of its options contradict each other."""
     from harness.errors import ClicError
     from harness.sweep.dask import DaskCluster

@@ -8,7 +8,9 @@ pickles: a cluster is for networks whose machines trust each other.
 
 import logging
 import os
+import socket
 import warnings
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
@@ -20,15 +22,18 @@ from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from pathlib import Path
 from platform import python_version_tuple
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import psutil
 
 from harness.errors import ClicError
+from harness.memory import available_bytes
 from harness.progress import counted, log
-from harness.sweep.executor import RESULT_SECONDS, Lost, R, T
+from harness.sweep.executor import RESULT_SECONDS, Lost, Place, R, T
 from harness.sweep.local import usable_cores
 
 if TYPE_CHECKING:
-    from distributed import Client, Future
+    from distributed import Client, Future, Worker
 
 PACKAGES = ("clic-harness", "numpy", "pillow", "torch", "dask", "distributed")  # whose versions are to be the same
 CONNECT_SECONDS = 5.0
@@ -79,6 +84,26 @@ class DaskCluster:
                     for result in self._results(client, future):
                         yield task, result
 
+    def places(self) -> list[Place]:
+        """A place for each worker. Raises ClicError without a scheduler or worker, and for other versions."""
+        with _connected(self.address) as client:
+            if not client.nthreads():
+                raise ClicError(f"--cluster {self.address}: it has no workers now; start some and ask again")
+            _compare(client)
+            seen: list[_Seen] = list(client.run(_look).values())
+        threads: Counter[str] = Counter()
+        beside = Counter(one.host for one in seen)
+        for one in seen:
+            threads[one.host] += one.threads
+        return [
+            Place(
+                one.threads,
+                min(one.threads, one.cores * one.threads / threads[one.host]),
+                min(one.free_bytes // beside[one.host], one.limit_bytes),
+            )
+            for one in seen
+        ]
+
     def _submit(self, client: "Client", work: Callable[[T], Iterator[R]], task: T, ours: dict[str, str]) -> "Future":
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Sending large graph")  # an image's bytes, which have to go there
@@ -103,6 +128,16 @@ class DaskCluster:
         if stuck:
             client.run(_leave, workers=[stuck], wait=False, on_error="ignore")
         return list(results)
+
+
+class _Seen(NamedTuple):
+    """What a worker knows: its threads, its machine's name, cores and free memory, and what it may still take."""
+
+    threads: int
+    host: str
+    cores: int
+    free_bytes: int
+    limit_bytes: int
 
 
 def versions() -> dict[str, str]:
@@ -155,6 +190,13 @@ def _whole(
             results.append(result)
     finally:
         hand.shutdown(wait=False)
+
+
+def _look(dask_worker: "Worker") -> _Seen:
+    """On a worker, which Dask hands in by this name."""
+    free, limit = available_bytes(), dask_worker.memory_manager.memory_limit
+    left = limit - psutil.Process().memory_info().rss if limit else free
+    return _Seen(dask_worker.state.nthreads, socket.gethostname(), usable_cores(), free, max(0, left))
 
 
 async def _leave() -> None:

@@ -33,6 +33,19 @@ class Lost:
         return cls(f"nothing came for {seconds:g} s, so it was ended", again=False)
 
 
+@dataclass(frozen=True)
+class Place:
+    """A machine, or a worker of a cluster: what it may do at a time, and with what.
+
+    `tasks` are as many as cores and memory permit where it is None. `cores` are its share of its machine's, and
+    `free_bytes` the memory that is free for it.
+    """
+
+    tasks: int | None
+    cores: float
+    free_bytes: int
+
+
 class Executor(Protocol):
     """Where tasks are done; which one decides nothing about their results."""
 
@@ -43,3 +56,10 @@ class Executor(Protocol):
         `tasks` when there is somebody to do it, not earlier. One whose worker dies gives a `Lost`; the others go on.
         Closing the iterator ends all work. Raises ClicError where no work can be done at all.
         """
+
+
+class Placed(Executor, Protocol):
+    """An executor that says beforehand where it works."""
+
+    def places(self) -> list[Place]:
+        """All places, one at least. Raises ClicError where there is none now."""

@@ -17,7 +17,7 @@ from harness.memory import peak_bytes
 from harness.records import CodecConfig, Failure
 from harness.store import DATABASE, open_store
 from harness.sweep.coding import code
-from harness.sweep.executor import Lost
+from harness.sweep.executor import Executor, Lost, Place
 from harness.sweep.local import LocalProcesses
 from harness.sweep.plan import Task
 
@@ -69,11 +69,15 @@ class Forecast:
 
 @dataclass(frozen=True)
 class Load:
-    """What a forecast comes to on one machine: processes at a time, seconds, and bytes of memory at the peak."""
+    """What a forecast comes to where it is done: images at a time, seconds, and the memory of the tightest place.
 
-    processes: int
+    `memory_bytes` are what is needed there at the peak, `free_bytes` what is free.
+    """
+
+    images_at_once: int
     seconds: float
     memory_bytes: int
+    free_bytes: int
 
 
 def missing(images: Sequence[SourceImage], codec: CodecConfig, points: Sequence[str], out: Path) -> list[Missing]:
@@ -94,13 +98,16 @@ def missing(images: Sequence[SourceImage], codec: CodecConfig, points: Sequence[
     return [Missing(source, len(lacking.pop(hashes[source.name], ()))) for source in images]
 
 
-def measure(source: SourceImage, codec: CodecConfig, points: Sequence[str]) -> Sample:
-    """Code the image at the first, the middle and the last point, in a process of its own. Raises ClicError."""
+def measure(source: SourceImage, codec: CodecConfig, points: Sequence[str], executor: Executor | None = None) -> Sample:
+    """Code the image at the first, the middle and the last point, by default in a process of its own here.
+
+    On a cluster's worker the memory is the most that its process has ever held. Raises ClicError.
+    """
     places = sorted({0, len(points) // 2, len(points) - 1})
     digest = sha256(source.path.read_bytes())
     chosen = tuple(points[place] for place in places)
     task = Task(digest, codec.sha256, chosen, str(source.path.resolve()), codec.spec, source.name, source.pixels)
-    for _, result in LocalProcesses(1).run(_measured, [task]):
+    for _, result in (executor or LocalProcesses(1)).run(_measured, [task]):
         if isinstance(result, Sample):
             return result
         raise ClicError(f"{source.path}: cannot be coded with {codec.name} ({result.reason}); mend or remove it")
@@ -128,15 +135,22 @@ def forecast(sample: Sample, wanted: Sequence[Missing], points: int) -> Forecast
     )
 
 
-def load(expected: Forecast, workers: int | None, cores: int, free_bytes: int) -> Load:
-    """By `workers` processes, or without a number as many as cores and free memory permit.
+def load(expected: Forecast, places: Sequence[Place]) -> Load:
+    """What it comes to at these places, with the memory of the one that has the least to spare.
 
-    There are never more of them than images, each of which one process does at a stretch, and no more than cores go on
-    at a time.
+    There are never more images at a time than there are, as one process or thread has one at a stretch, and no more
+    than cores go on.
     """
-    permitted = workers or min(cores, free_bytes // max(1, expected.process_bytes))
-    processes = max(1, min(permitted, expected.images))
-    return Load(processes, expected.core_seconds / min(processes, cores), processes * expected.process_bytes)
+    size = max(1, expected.process_bytes)
+    permitted = [place.tasks or max(1, int(min(place.cores, place.free_bytes // size))) for place in places]
+    at_once = max(1, min(sum(permitted), expected.images))
+    needs = [
+        (min(tasks, at_once) * expected.process_bytes, place.free_bytes)
+        for tasks, place in zip(permitted, places, strict=True)
+    ]
+    memory, free = max(needs, key=lambda need: need[0] / max(1, need[1]))
+    seconds = expected.core_seconds / min(at_once, sum(place.cores for place in places))
+    return Load(at_once, seconds, memory, free)
 
 
 def _measured(task: Task) -> Iterator[Sample | Failure | Lost]:

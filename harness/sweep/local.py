@@ -17,7 +17,7 @@ from pebble import ProcessExpired, ProcessPool
 from harness.memory import available_bytes, peak_bytes
 from harness.processes import QuietContext
 from harness.progress import log
-from harness.sweep.executor import RESULT_SECONDS, Lost, R, T
+from harness.sweep.executor import RESULT_SECONDS, Lost, Place, R, T
 
 WATCH_SECONDS = 1.0  # between looks at workers that say nothing
 SPARE = 0.1  # of the free memory, left for all others
@@ -64,6 +64,10 @@ class LocalProcesses:
         finally:
             for seat in (*idle, *(seat for seat, _ in busy.values())):
                 seat.close()
+
+    def places(self) -> list[Place]:
+        """This machine alone."""
+        return [Place(self.workers, usable_cores(), available_bytes())]
 
 
 def usable_cores() -> int:

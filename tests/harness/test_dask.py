@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -160,6 +161,30 @@ def test_no_scheduler(photographs: Path, tmp_path: Path, clic: Callable[..., sub
     assert len(done.stderr.splitlines()) == 1
     both = clic("encode", photographs, "--cluster", "local", "--workers", 2, "--out", tmp_path / "out")
     assert both.returncode == 2 and "--cluster has workers of its own" in both.stderr
+
+
+def test_a_dry_run_asks_the_cluster(
+    photographs: Path, tmp_path: Path, cluster: Cluster, clic: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    """Its workers are counted, and one of them codes the sample; without a worker, or a cluster, that is an error."""
+    arguments = ("encode", photographs, "--codec", TOY, "--out", tmp_path / "out", "--dry-run", "--cluster")
+    none = clic(*arguments, cluster.address)
+    assert none.returncode == 2 and none.stderr == (
+        f"clic: --cluster {cluster.address}: it has no workers now; start some and ask again\n"
+    )
+    log = tmp_path / "coded.log"
+    cluster.worker(TOY_LOG=str(log))
+    cluster.start("worker", "--nthreads", "2", "--no-nanny", "--memory-limit", "2GB", TOY_LOG=str(log))
+    wait_until(lambda: all("Registered" in (cluster.folder / f"{n}.log").read_text() for n in (1, 2)))
+    said = clic(*arguments, cluster.address)
+    assert said.returncode == 0 and not (tmp_path / "out").exists(), said.stderr
+    assert len(lines(log)) == 3
+    assert ", 3 images at a time by 2 workers of 3 threads\n" in said.stdout
+    (free,) = re.findall(r"memory +[0-9.]+ GB in a worker at the peak, ([0-9.]+) GB are free for it\n", said.stdout)
+    assert 0 < float(free) < 2
+    wrong = clic(*arguments, "tcp://127.0.0.1:9")
+    assert wrong.returncode == 2 and "no Dask scheduler there" in wrong.stderr
+    assert len(wrong.stderr.splitlines()) == 1 and not wrong.stdout
 
 
 def test_a_cluster_of_this_machines_cores(

@@ -18,6 +18,7 @@ from harness.files import sha256
 from harness.images import list_images, load_rgb
 from harness.progress import duration
 from harness.records import Failure
+from harness.sweep.executor import Place
 from harness.sweep.forecast import Forecast, Load, Missing, Sample, _measured, forecast, load, measure, missing
 from harness.sweep.local import usable_cores
 from harness.sweep.plan import Task, describe
@@ -80,12 +81,20 @@ def test_no_more_processes_are_reckoned_with_than_images_and_cores(
     assert float(re.findall(r"memory +([0-9.]+) GB at the peak", said.stdout)[0]) <= 4.5 * (one + 0.05)
 
     expected = Forecast(12, 3, 60.0, 1.0, 1000, 1, 1)
-    assert load(expected, 60, 1, 10**6) == Load(3, 60.0, 3000)
-    assert load(expected, 60, 2, 10**6) == Load(3, 30.0, 3000)
-    assert load(expected, 2, 16, 10**6) == load(expected, None, 2, 10**6) == Load(2, 30.0, 2000)
-    assert load(expected, None, 16, 10**6) == Load(3, 20.0, 3000)
-    assert load(expected, None, 16, 2500) == Load(2, 30.0, 2000) and load(expected, None, 16, 10) == Load(1, 60.0, 1000)
-    assert load(replace(expected, images=0, core_seconds=0.0), 60, 2, 10**6) == Load(1, 0.0, 1000)
+    assert load(expected, [Place(60, 1, 10**6)]) == Load(3, 60.0, 3000, 10**6)
+    assert load(expected, [Place(60, 2, 10**6)]) == Load(3, 30.0, 3000, 10**6)
+    assert load(expected, [Place(2, 16, 10**6)]) == load(expected, [Place(None, 2, 10**6)]) == Load(2, 30, 2000, 10**6)
+    assert load(expected, [Place(None, 16, 10**6)]) == Load(3, 20.0, 3000, 10**6)
+    assert load(expected, [Place(None, 16, 2500)]) == Load(2, 30.0, 2000, 2500)
+    assert load(expected, [Place(None, 16, 10)]) == Load(1, 60.0, 1000, 10)
+    assert load(replace(expected, images=0, core_seconds=0.0), [Place(60, 2, 10**6)]) == Load(1, 0.0, 1000, 10**6)
+
+
+def test_a_clusters_time_is_divided_by_its_workers_and_its_tightest_one_is_told() -> None:
+    expected = Forecast(1200, 300, 600.0, 1.0, 1000, 1, 1)
+    assert load(expected, [Place(1, 1, 5000), Place(4, 4, 3000), Place(1, 1, 900)]) == Load(6, 100.0, 4000, 3000)
+    assert load(expected, [Place(1, 0.5, 5000)] * 2) == Load(2, 600.0, 1000, 5000)  # two on one core
+    assert load(replace(expected, images=2), [Place(1, 1, 5000)] * 9) == Load(2, 300.0, 1000, 5000)
 
 
 def test_an_image_that_cannot_be_coded_is_named(photographs: Path, tmp_path: Path, clic: Clic) -> None:
