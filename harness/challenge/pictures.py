@@ -1,17 +1,20 @@
 """The pictures that a decoder has written: found, judged against the originals, compared between two runs."""
 
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from PIL import Image
 
+from harness.challenge.archive import PICTURES
 from harness.challenge.findings import Finding
 from harness.challenge.sandbox.tree import entries_in
 from harness.files import sha256
 from harness.images import SourceImage
+from harness.progress import counted
 
 _PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"  # W3C PNG, 5.2 and 11.2.1: width, height, depth, colour type follow
+_NAMED = 5  # of the pictures that are too many
 
 
 def pictures_in(folder: Path) -> dict[str, list[Path]]:
@@ -59,6 +62,28 @@ def picture_findings(original: SourceImage, found: list[Path], workdir: Path) ->
             image.load()
     except Exception as error:  # a stranger's file can make Pillow raise nearly everything
         yield Finding(f"damaged ({error})", name, f"a whole PNG of {size}", "write it to its end")
+
+
+def extra_findings(folder: Path, wanted: Collection[str]) -> Iterator[Finding]:
+    """Pictures in images/ that are none of the `wanted` ones, in one finding.
+
+    The server passes over them, and over whatever lies elsewhere; but in that folder they tell of other originals, or
+    of names that are not quite theirs.
+    """
+    names = [path for path, state in entries_in(folder) if _is_extra(path, wanted) and stat.S_ISREG(state.st_mode)]
+    if names:
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        yield Finding(
+            f"{counted(len(names), 'extra picture')}: {', '.join(names[:_NAMED])}{more}",
+            f"{PICTURES}/",
+            "no pictures there but those of the originals, each NAME.png",
+            "leave them out, or give the originals that they are of",
+        )
+
+
+def _is_extra(path: str, wanted: Collection[str]) -> bool:
+    name = path.rpartition("/")[2]
+    return path.startswith(f"{PICTURES}/") and name.lower().endswith(".png") and name not in wanted
 
 
 def pixels_digest(path: Path) -> str:

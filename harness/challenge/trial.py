@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harness.challenge.expected import Expected
 from harness.challenge.findings import Finding
-from harness.challenge.pictures import picture_findings, pictures_in, pixels_digest
+from harness.challenge.pictures import extra_findings, picture_findings, pictures_in, pixels_digest
 from harness.challenge.profiles import Profile
 from harness.challenge.sandbox import DISK_BYTES, DecodeRun, RunOptions, run_decoder
 from harness.challenge.sandbox.environment import Environment
@@ -84,6 +84,7 @@ class Trial:
             findings = list(_run_findings(run, self.profile, limit, self.packages))
             look(workdir)
             pictures = pictures_in(workdir)
+            findings += extra_findings(workdir, {f"{original.name}.png" for original in self.originals})
             for original in self.originals:
                 name = f"{original.name}.png"
                 found = list(picture_findings(original, pictures.get(name, []), workdir))

@@ -228,6 +228,26 @@ RUNS = [
     Attack("picture without rights", lambda s: s.then("chmod 0 images/one.png"), ()),
     Attack("picture twice", lambda s: s.then("cp images/one.png ."), ("one.png: written 2 times",)),
     Attack(
+        "other files",
+        lambda s: s.then("cp images/one.png images/zz.png; echo x > junk.txt; cp images/one.png zz.png"),
+        ("images/: 1 extra picture: images/zz.png; expected no pictures there but those of the originals",),
+    ),
+    Attack(
+        "a name in capitals",
+        lambda s: s.then("mv images/one.png images/ONE.PNG"),
+        ("one.png: missing", "1 extra picture: images/ONE.PNG"),
+    ),
+    Attack(
+        "pictures without end",
+        lambda s: s.then("mkdir images/more; for i in $(seq 100 299); do : > images/more/$i.png; done"),
+        ("images/: 200 extra pictures: images/more/100.png, ",),
+    ),
+    Attack(
+        "links for pictures",
+        lambda s: s.then("ln -s /etc/passwd images/zz.png"),
+        (),
+    ),
+    Attack(
         "sparse files",
         lambda s: s.then("for i in 1 2 3 4; do truncate -s 7G images/$i.png; done"),
         (),

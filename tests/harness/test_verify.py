@@ -120,6 +120,18 @@ def test_pictures_may_lie_anywhere_and_others_are_ignored(case: Case) -> None:
     assert sorted(path.name for path in case.keep.iterdir()) == ["one.png", "two.png"]
 
 
+def test_the_originals_of_another_set(case: Case, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "three.png").write_bytes(png(24, 16))
+    said = [str(finding) for finding in verify(case.folder, other, PROFILE, "1000", VerifyOptions(20)).findings]
+    assert [line for line in said if not line.startswith("bs.zip: ")] == [
+        "images/: 2 extra pictures: images/one.png, images/two.png; expected no pictures there but those of the "
+        "originals, each NAME.png; leave them out, or give the originals that they are of",
+        "three.png: missing; expected a PNG of 24 x 16; let decode write images/three.png",
+    ]
+
+
 def test_one_byte_over_the_budget(case: Case) -> None:
     size = (case.folder / "bs.zip").stat().st_size
     exact = dataclasses.replace(PROFILE, decoder_bytes=(case.folder / DECODER).stat().st_size)
