@@ -10,12 +10,27 @@ Progress = Callable[[int, int], None]
 """Called with (done, total), in any unit of work that grows evenly with time."""
 
 PLAIN_SECONDS = 30.0
+_LEFT_OUT = " ... "
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def log(message: str) -> None:
     """One line on stderr; control characters inside (a file's name may have some) are shown escaped."""
     print(_CONTROL.sub(lambda found: repr(found[0])[1:-1], message), file=sys.stderr, flush=True)
+
+
+def escaped(text: str, most: int) -> str:
+    """A stranger's text for one line: what is not printable (control characters too) escaped, at most `most` letters.
+
+    Of what is longer the middle is left out: what something is stands first, an error's cause last.
+    """
+    line = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text[: 2 * most])
+    if len(text) > 2 * most:
+        line += "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text[-most:])
+    if len(line) <= most:
+        return line
+    half = (most - len(_LEFT_OUT)) // 2
+    return line[:half] + _LEFT_OUT + line[-half:]
 
 
 def counted(count: int, noun: str) -> str:

@@ -13,9 +13,11 @@ from harness.challenge.sandbox import DISK_BYTES, DecodeRun, RunOptions, run_dec
 from harness.challenge.sandbox.environment import Environment
 from harness.files import write_atomic
 from harness.images import SourceImage
-from harness.progress import bar
+from harness.progress import bar, escaped
 from harness.scratch import scratch
 
+_LINE = 140  # letters of a line that a decoder printed
+_PACKAGES = 5  # that are said to be needed
 _DISK_A_PIXEL = 16  # bytes: raw RGB, PNG, and as much again for what lies between
 
 
@@ -116,7 +118,7 @@ def _run_findings(
     elif run.stopped:
         yield Finding(f"started too many {run.stopped}", where, "a handful", "start one a processor")
     elif run.returncode != 0:
-        last = " / ".join(line.strip() for line in run.output.splitlines()[-3:] if line.strip())
+        last = " / ".join(escaped(line.strip(), _LINE) for line in run.output.splitlines()[-3:] if line.strip())
         yield Finding(
             f"ended with code {run.returncode}, and printed last: {last or 'nothing'}",
             where,
@@ -124,7 +126,7 @@ def _run_findings(
             "mend the error that it prints",
         )
 
-    for package in sorted(set(re.findall(r"No module named '(\w+)", run.output))):
+    for package in sorted(set(re.findall(r"No module named '(\w+)", run.output)))[:_PACKAGES]:
         if run.returncode != 0:
             yield Finding(
                 f"needs the package {package!r}",

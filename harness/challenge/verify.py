@@ -17,11 +17,12 @@ from harness.challenge.sandbox.environment import versions_here
 from harness.challenge.trial import Trial, VerifyOptions
 from harness.errors import ClicError
 from harness.images import list_images
+from harness.progress import escaped
 from harness.sweep.local import usable_cores
 
 __all__ = ["DECODER", "Verification", "VerifyOptions", "require_box", "verify"]
 
-_SAYS_AT_MOST = 300  # characters of the decoder's last line
+_SAYS_AT_MOST = 300  # letters of the decoder's last line
 
 
 class _Compared(NamedTuple):
@@ -165,4 +166,4 @@ def _differences(first: Mapping[str, str], second: Mapping[str, str], what: _Com
 
 def _last_line(output: str) -> str:
     lines = output.strip().splitlines()
-    return lines[-1].strip()[:_SAYS_AT_MOST] if lines else ""
+    return escaped(lines[-1].strip(), _SAYS_AT_MOST) if lines else ""

@@ -160,6 +160,21 @@ RUNS = [
     Attack("fails", lambda s: s.then("exit 3"), ("ended with code 3",)),
     Attack("crashes", lambda s: s.then("kill -SEGV $$"), ("ended with code 139",)),
     Attack("no interpreter", lambda s: s.decode("#!/no/such\n"), ("ended with code 126", *MISSING)),
+    Attack(
+        "escape sequences",
+        lambda s: s.then("printf '\\033[31mEVIL\\033]0;title\\007\\302\\233\\342\\200\\256\\377'; exit 3"),
+        (r"last: \x1b[31mEVIL\x1b]0;title\x07\x9b\u202e" + "\ufffd; expected code 0",),
+    ),
+    Attack(
+        "a very long line",
+        lambda s: s.then("head -c 15000 /dev/zero | tr '\\0' x; echo the cause; exit 3"),
+        ("xxx ... xxx",),
+    ),
+    Attack(
+        "escape sequences in a name",
+        lambda s: s.then(r"touch $'images/\x1b]0;title\x07.png' $'images/\xff.png'"),
+        (r"2 extra pictures: images/\x1b]0;title\x07.png, images/\udcff.png; ",),
+    ),
     Attack("writes nothing", lambda s: s.decode("#!/bin/sh\n"), MISSING),
     Attack("hangs", lambda s: s.then("trap '' TERM INT HUP; while :; do sleep 1; done"), ("still running after 3 s",)),
     Attack(

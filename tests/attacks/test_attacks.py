@@ -57,6 +57,7 @@ def test_attack(attack: Attack, tmp_path: Path, capsys: pytest.CaptureFixture[st
     else:
         assert len(said) == len(attack.findings), said
         assert all(any(words in line for line in said) for words in attack.findings), said
+    assert all(line.isprintable() and len(line) < 1500 for line in said), said
     assert status == (1 if attack.findings else 0)
     assert listing(tmp_path, PROJECT / "harness", PROJECT / "decoder", PROJECT / "submission") == before
     assert not [place for place in PLACES if (place / token).exists()]

@@ -228,6 +228,16 @@ def test_runs_that_fail(case: Case, more: str, time_limit: float, says: str) -> 
     assert seen.images == 2  # what it wrote before is judged all the same
 
 
+def test_what_a_decoder_prints_is_shown_escaped_and_short(case: Case) -> None:
+    case.decoder({"decode": (DECODE + r"printf '\033[31m%09000d\a\u202e the cause'; exit 3" + "\n").encode()})
+    seen = case.verify()
+    [finding] = seen.findings
+    for text in (str(finding), seen.decoder_says or ""):
+        assert text.isprintable() and len(text) < 500, text
+        assert r"\x1b[31m000" in text and r"00\x07\u202e the cause" in text, text
+    assert case.verify().to_json()["decoder_says"] == seen.decoder_says
+
+
 def test_a_decoder_that_writes_nothing(case: Case) -> None:
     case.decoder({"decode": b"#!/bin/sh\n"})
     said = case.says()
