@@ -40,6 +40,8 @@ class SourceImage:
 @contextmanager
 def _reading(path: Path, content: bytes | None = None) -> Iterator[Image.Image]:
     """Open an image; whatever Pillow raises on it becomes a ClicError, and its warnings stay inside."""
+    if content is None and path.exists() and not path.is_file():  # a pipe would be waited for without end
+        raise ClicError(f"{path}: a folder, pipe or device, not a file; remove it, or put the image itself there")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

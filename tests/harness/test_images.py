@@ -1,5 +1,8 @@
 """Reading photographs as the server reads them, and saying what that changed."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +79,33 @@ def test_a_file_in_a_folders_place_is_called_one(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(photograph)
     with pytest.raises(ClicError, match="a file, not a folder"):
         list_images(photograph)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="submit needs Linux")
+@pytest.mark.parametrize("kind", ["pipe", "folder", "link to a pipe"])
+def test_what_is_no_file_is_named_and_never_waited_for(kind: str, tmp_path: Path) -> None:
+    """As a user runs it: nobody writes to the pipe."""
+    photographs, out = tmp_path / "photographs", tmp_path / "out"
+    photographs.mkdir()
+    Image.fromarray(GRADIENT).save(photographs / "a.png")
+    if kind == "folder":
+        (photographs / "z.png").mkdir()
+    elif kind == "pipe":
+        os.mkfifo(photographs / "z.png")
+    else:
+        os.mkfifo(tmp_path / "pipe")
+        (photographs / "z.png").symlink_to(tmp_path / "pipe")
+    for command in (["encode", "--codec", "jpeg"], ["submit", "--codec", "jpeg"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "harness", *command, str(photographs), "--out", str(out)],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            cwd=tmp_path,
+        )
+        assert done.returncode == 2 and not out.exists(), done
+        assert f"{photographs / 'z.png'}: a folder, pipe or device, not a file; remove it" in done.stderr
 
 
 @pytest.mark.parametrize(
