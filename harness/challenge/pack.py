@@ -17,7 +17,7 @@ from harness.codecs.protocol import Submittable
 from harness.codecs.union import members_of, stream_for
 from harness.errors import ClicError
 from harness.files import write_atomic
-from harness.rates import Rate
+from harness.rates import MOST, Rate
 from harness.scores.objectives import objective as objective_of
 from harness.selection.exact import Selection, chosen_rows, select
 from harness.streams import read_stream
@@ -28,16 +28,22 @@ _NAMED_STEPS = 10_000  # of a bit per pixel, to which a rate that can be reached
 
 
 class RateUnreachable(ClicError):
-    """Not even the smallest candidates of a set fit a rate's budget; `smallest` is a rate that they fit."""
+    """Not even the smallest candidates of a set fit a rate's budget.
+
+    `smallest` is a rate that they fit; None where there is none, as for a photograph of a few pixels.
+    """
 
     def __init__(self, target: Target, codec: str, size: int) -> None:
         self.size = size
         steps = math.ceil(Fraction(8 * size * _NAMED_STEPS, target.pixels))
-        self.smallest = Rate.parse(Fraction(steps, _NAMED_STEPS))
+        rate = Fraction(steps, _NAMED_STEPS)
+        self.smallest = Rate(rate) if rate <= MOST else None
+        mend = "ask for that rate or more, or use a codec with lower operating points"
+        if self.smallest is None:
+            mend = f"{MOST} is the most that can be asked for: give more or larger photographs"
         super().__init__(
             f"rate {target.rate}: the smallest data file of these images by codec {codec!r} takes {size} bytes, "
-            f"{self.smallest} bits per pixel, and the budget is {target.budget}; ask for that rate or more, or use a "
-            "codec with lower operating points"
+            f"{self.smallest or round(rate)} bits per pixel, and the budget is {target.budget}; {mend}"
         )
 
 

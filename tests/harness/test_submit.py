@@ -1,6 +1,7 @@
 """From a folder of photographs to a submission: what is written, what is refused, and what a kill costs."""
 
 import json
+import re
 import subprocess
 import zipfile
 from collections.abc import Callable, Mapping
@@ -184,11 +185,29 @@ def test_a_rate_out_of_reach_is_its_finding_and_names_one_that_works(photographs
     with pytest.raises(RateUnreachable) as caught:
         pack(table, codec, out, target(table, "0.075"))
     smallest = caught.value.smallest
-    assert f" {smallest} bits per pixel" in finding
+    assert smallest is not None and f" {smallest} bits per pixel" in finding
     packed = pack(table, codec, out, Target(PROFILE, smallest, set_pixels(table)))
     assert set(packed.selection.points.values()) == {"2"} and packed.selection.bytes <= packed.selection.budget
     with pytest.raises(RateUnreachable):
         pack(table, codec, out, target(table, str(float(smallest) - 0.0002)[:8]))
+
+
+@pytest.mark.parametrize("command", ["submit", "pack"])
+def test_one_pixel_fits_no_rate_at_all(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "photographs").mkdir()
+    Image.new("RGB", (1, 1), "red").save(tmp_path / "photographs" / "dot.png")
+    out = tmp_path / "out"
+    arguments = [str(tmp_path / "photographs"), "--out", str(out), "--codec", "jpeg", "--rates", "3"]
+    if command == "pack":
+        assert main(["encode", *arguments]) == 0
+        arguments = [str(out), "--rate", "3", "--out", str(tmp_path / "packed")]
+    assert main([command, *arguments]) == 1
+    found = re.search(
+        r"rate 3: the smallest data file of these images by codec 'jpeg' takes (\d+) bytes, (\d+) bits per pixel, and "
+        r"the budget is 1; 1000 is the most that can be asked for: give more or larger photographs",
+        capsys.readouterr().err,
+    )
+    assert found and int(found[2]) == 8 * int(found[1]) > 1000
 
 
 def board(out: Path) -> dict[str, str]:
