@@ -1,7 +1,7 @@
 """The pictures that a decoder has written: found, judged against the originals, compared between two runs."""
 
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from PIL import Image
@@ -14,6 +14,7 @@ from harness.images import SourceImage
 from harness.progress import counted
 
 _PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"  # W3C PNG, 5.2 and 11.2.1: width, height, depth, colour type follow
+_MOST_A_PIXEL, _MOST_BESIDE = 16, 1 << 20  # bytes of a PNG: uncompressed it has 3 a pixel
 _NAMED = 5  # of the pictures that are too many
 
 
@@ -26,9 +27,18 @@ def pictures_in(folder: Path) -> dict[str, list[Path]]:
     return found
 
 
-def picture_findings(original: SourceImage, found: list[Path], workdir: Path) -> Iterator[Finding]:
-    """What is wrong with the decoded picture of one original."""
+def picture_findings(
+    original: SourceImage, found: list[Path], workdir: Path, left_out: Mapping[str, int]
+) -> Iterator[Finding]:
+    """What is wrong with the decoded picture of one original; `left_out` are files too large to be in `workdir`."""
     name, size = f"{original.name}.png", f"{original.width} x {original.height}"
+    most = _MOST_A_PIXEL * original.pixels + _MOST_BESIDE
+    sizes = [count for path, count in left_out.items() if path.rpartition("/")[2] == name]
+    sizes += [path.stat().st_size for path in found]
+    if sizes and (len(sizes) > len(found) or max(sizes) > most):
+        mend = "write the picture alone, without a hole or anything behind it"
+        yield Finding(f"{max(sizes):,} bytes", name, f"a PNG of {size}, at most {most:,} bytes", mend)
+        return
     if not found:
         yield Finding("missing", name, f"a PNG of {size}", f"let decode write images/{name}")
         return
@@ -64,13 +74,14 @@ def picture_findings(original: SourceImage, found: list[Path], workdir: Path) ->
         yield Finding(f"damaged ({error})", name, f"a whole PNG of {size}", "write it to its end")
 
 
-def extra_findings(folder: Path, wanted: Collection[str]) -> Iterator[Finding]:
+def extra_findings(folder: Path, left_out: Iterable[str], wanted: Collection[str]) -> Iterator[Finding]:
     """Pictures in images/ that are none of the `wanted` ones, in one finding.
 
     The server passes over them, and over whatever lies elsewhere; but in that folder they tell of other originals, or
     of names that are not quite theirs.
     """
-    names = [path for path, state in entries_in(folder) if _is_extra(path, wanted) and stat.S_ISREG(state.st_mode)]
+    files = (path for path, state in entries_in(folder) if stat.S_ISREG(state.st_mode))
+    names = [path for path in (*files, *left_out) if _is_extra(path, wanted)]
     if names:
         more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
         yield Finding(

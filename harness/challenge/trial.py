@@ -86,10 +86,10 @@ class Trial:
             findings = list(_run_findings(run, self.profile, limit, self.packages))
             look(workdir)
             pictures = pictures_in(workdir)
-            findings += extra_findings(workdir, {f"{original.name}.png" for original in self.originals})
+            findings += extra_findings(workdir, run.left_out, {f"{original.name}.png" for original in self.originals})
             for original in self.originals:
                 name = f"{original.name}.png"
-                found = list(picture_findings(original, pictures.get(name, []), workdir))
+                found = list(picture_findings(original, pictures.get(name, []), workdir, run.left_out))
                 findings += found
                 if not found:
                     digests[name] = pixels_digest(pictures[name][0])

@@ -265,7 +265,15 @@ RUNS = [
     Attack(
         "sparse files",
         lambda s: s.then("for i in 1 2 3 4; do truncate -s 7G images/$i.png; done"),
-        (),
+        ("images/: 4 extra pictures: images/1.png, images/2.png, images/3.png, images/4.png; ",),
+    ),
+    Attack(
+        "sparse files for pictures",
+        lambda s: s.then("truncate -s 7G images/one.png; truncate -s 100M images/two.png"),
+        (
+            "one.png: 7,516,192,768 bytes; expected a PNG of 96 x 64, at most 1,146,880 bytes; ",
+            "two.png: 104,857,600 bytes; expected a PNG of 80 x 72",
+        ),
     ),
     Attack(
         "folders without end",

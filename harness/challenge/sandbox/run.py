@@ -8,9 +8,9 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -57,7 +57,7 @@ class DecodeRun:
     the end of what it printed. `level` is the box it ran in, `not_enforced` what that box leaves open.
     `stopped` says what it was killed for: "", "time", "memory", "disk" or "processes". `outside` are files that it
     made beside its folder and those for temporary files, and `network` is whether it tried to reach anything, where the
-    box can tell.
+    box can tell. `left_out` are files too large to be fetched from its folder, bytes by relative path.
     """
 
     returncode: int
@@ -69,6 +69,7 @@ class DecodeRun:
     stopped: str = ""
     outside: tuple[str, ...] = ()
     network: bool = False
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
 def require_linux() -> None:
@@ -179,14 +180,12 @@ def _run(box: Box, workdir: Path, allowance: Allowance, tick: Callable[[Path], N
             watch.kill()
         if group and not stopped and group.ended_for_memory():
             stopped = "memory"
-        if work != workdir:
-            fetch(work, workdir, allowance.disk_bytes)
+        left_out = fetch(work, workdir, allowance.disk_bytes) if work != workdir else {}
         output = watch.tail.decode(errors="replace")
         outside = tuple(_written(top, box)) if top else ()
         network = counters is not None and _tried_network(counters.read_text())
-        return DecodeRun(
-            process.returncode, seconds, watch.peak, output, box.level, not_enforced, stopped, outside, network
-        )
+        done = DecodeRun(process.returncode, seconds, watch.peak, output, box.level, not_enforced, stopped)
+        return replace(done, outside=outside, network=network, left_out=left_out)
 
 
 def _prepare(box: Box, group: Group | None) -> Callable[[], None]:

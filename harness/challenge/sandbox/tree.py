@@ -48,17 +48,22 @@ def used_bytes(folder: Path) -> int:
     return sum(state.st_blocks * 512 for _, state in entries_in(folder))
 
 
-def fetch(source: Path, target: Path, max_bytes: int) -> None:
+def fetch(source: Path, target: Path, max_bytes: int) -> dict[str, int]:
     """Copy plain files and folders that `target` lacks or has otherwise, as long as they sum to `max_bytes`.
 
-    Raises ClicError where there is no room for them.
+    Gives the files that were left out for their size, in bytes, by relative path: with holes they may be larger than
+    any disk. Raises ClicError where there is no room for the others.
     """
+    left_out: dict[str, int] = {}
     for path, state in entries_in(source):
         place = target / path
         try:
             if stat.S_ISDIR(state.st_mode):
                 place.mkdir(exist_ok=True)
-            elif stat.S_ISREG(state.st_mode) and not _same(place, state) and state.st_size <= max_bytes:
+            elif stat.S_ISREG(state.st_mode) and not _same(place, state):
+                if state.st_size > max_bytes:
+                    left_out[path] = state.st_size
+                    continue
                 max_bytes -= state.st_size
                 shutil.copyfile(source / path, place, follow_symlinks=False)
                 os.utime(place, ns=(state.st_atime_ns, state.st_mtime_ns))
@@ -69,6 +74,7 @@ def fetch(source: Path, target: Path, max_bytes: int) -> None:
                 f"{target}: what the decoder wrote cannot be copied there ({error.strerror}); make room, or let "
                 "TMPDIR name a folder with more"
             ) from error
+    return left_out
 
 
 def _same(place: Path, state: os.stat_result) -> bool:
