@@ -1,5 +1,6 @@
 """Options that several commands share, each said once."""
 
+import os
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -203,10 +204,14 @@ def objective_name(text: str) -> str:
 
 
 def folder(text: str) -> Path:
-    """A folder's path. Raises ArgumentTypeError for an empty one, which an unset variable gives."""
+    """A folder's path. Raises ArgumentTypeError for an empty one, which an unset variable gives, and for a file."""
     if not text.strip():
         raise ArgumentTypeError("it is empty; name a folder, or . for the current one")
-    return Path(text)
+    path = Path(text)
+    there = next((place for place in (path, *path.parents) if os.path.lexists(place)), path)
+    if os.path.lexists(there) and not there.is_dir():
+        raise ArgumentTypeError(f"{there}: a file, not a folder; name another folder, or move the file")
+    return path
 
 
 def positive_int(text: str) -> int:

@@ -212,6 +212,20 @@ def test_a_folder_with_files_of_others_is_refused(name: str, photographs: Path, 
     assert {path.name: path.read_text() for path in out.iterdir()} == {name: "mine", ".film.part": "half"}
 
 
+@pytest.mark.parametrize("command", ["encode", "submit", "compare", "demo"])
+def test_a_file_where_out_should_be_is_called_one(command: str, photographs: Path, tmp_path: Path, clic: Clic) -> None:
+    file = tmp_path / "file"
+    file.write_text("mine")
+    first = [] if command == "demo" else [photographs]
+    for out in (file, file / "run"):
+        done = clic(command, *first, "--out", out)
+        assert done.returncode == 2
+        assert f"argument --out: {file}: a file, not a folder; name another folder" in done.stderr
+        assert "room" not in done.stderr
+    done = clic("encode", photographs, "--out", file, "--dry-run")
+    assert done.returncode == 2 and file.read_text() == "mine"
+
+
 def test_an_empty_out_is_refused(photographs: Path, clic: Clic) -> None:
     done = clic("submit", photographs, "--out", "", "--codec", TOY)
     assert done.returncode == 2 and "--out: it is empty" in done.stderr
