@@ -1,6 +1,7 @@
 """Options that several commands share, each said once."""
 
 import os
+import re
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from harness.sweep.executor import Placed
 
 CODEC = "clic"  # where none is named
+_ADDRESS = re.compile(r"([a-z]+://)?(\[[0-9a-fA-F:.%]+\]|[^\s:/\[\]]+):[0-9]{1,5}")  # a host, or an IPv6 address in []
 
 
 def add_images_and_out(parser: ArgumentParser) -> None:
@@ -155,6 +157,7 @@ def add_executor(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--cluster",
         metavar="ADDRESS",
+        type=cluster_address,
         help="code on the workers of the Dask scheduler at ADDRESS (tcp://HOST:PORT), which need no disk of this "
         "machine; 'local' is a cluster of this machine's cores; needs the extra dask",
     )
@@ -173,6 +176,14 @@ def executor(options: Namespace) -> "Placed":
     if options.workers:
         raise ClicError("--workers is for processes of this machine, --cluster has workers of its own")
     return DaskCluster(options.cluster, limit)
+
+
+def cluster_address(text: str) -> str:
+    """An address of a Dask scheduler, or "local". Raises ArgumentTypeError, whether or not it will be asked."""
+    if text != "local" and not _ADDRESS.fullmatch(text):
+        what = repr(text) if text.strip() else "it is empty"
+        raise ArgumentTypeError(f"{what}: give tcp://HOST:PORT, or local, or leave --cluster out for this machine")
+    return text
 
 
 def add_time_limit(parser: ArgumentParser) -> None:

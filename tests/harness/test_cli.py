@@ -12,6 +12,7 @@ import pytest
 from helpers import SIZES, TESTS, TOY, photograph, swept
 
 from harness.cli import main
+from harness.commands.options import cluster_address
 from harness.errors import ClicError
 from harness.images import list_images
 from harness.locks import exclusive
@@ -224,6 +225,21 @@ def test_a_file_where_out_should_be_is_called_one(command: str, photographs: Pat
         assert "room" not in done.stderr
     done = clic("encode", photographs, "--out", file, "--dry-run")
     assert done.returncode == 2 and file.read_text() == "mine"
+
+
+@pytest.mark.parametrize("address", ["", " ", "garbage", "tcp://host", "tcp://:8786", "tcp://host:port"])
+def test_no_address_of_a_cluster_is_refused(address: str, photographs: Path, tmp_path: Path, clic: Clic) -> None:
+    """Also where nothing is left to code, so that nobody would be asked."""
+    swept(photographs, TOY, tmp_path / "out")
+    done = clic("encode", photographs, "--out", tmp_path / "out", "--codec", TOY, "--cluster", address)
+    said = repr(address) if address.strip() else "it is empty"
+    assert done.returncode == 2
+    assert f"argument --cluster: {said}: give tcp://HOST:PORT, or local, or leave --cluster out" in done.stderr
+
+
+@pytest.mark.parametrize("address", ["local", "tcp://10.0.0.1:8786", "tls://a-b.example.org:1", "[::1]:8786", "host:1"])
+def test_addresses_of_clusters(address: str) -> None:
+    assert cluster_address(address) == address
 
 
 def test_an_empty_out_is_refused(photographs: Path, clic: Clic) -> None:
