@@ -2,6 +2,7 @@
 
 import io
 import re
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -13,11 +14,16 @@ from PIL import Image
 
 from harness.errors import ClicError
 from harness.files import sha256
+from harness.memory import available_bytes
 from harness.progress import counted, log
 
 ENDINGS = {".png", ".webp", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".avif"}
 NAME_BYTES = 243  # of a name without ending: with ".png" and what an unfinished file adds, file systems take 255
 ORIENTATION = 0x0112  # EXIF tag
+READ_BYTES = 9  # a pixel, measured: what reading takes at its peak
+CODE_BYTES = 30  # a pixel, measured: reading, and one candidate by JPEG scored; no codec does with less
+_ALWAYS_THERE = 100_000_000  # bytes that are not asked for
+_LIFTING = threading.Lock()
 RATE_FOLDER = re.compile(r"[0-9]*\.?[0-9]+")
 
 
@@ -37,6 +43,42 @@ class SourceImage:
         return self.width * self.height
 
 
+def open_image(source: Path | io.BytesIO, where: object, formats: list[str] | None = None) -> Image.Image:
+    """Open an image as Pillow does, of any size that can be read with the memory that is free.
+
+    Pillow's own limit knows nothing of memory. Of a stranger's, compare the size with what it has to be before it is
+    loaded. Raises ClicError that names `where` before anything is unpacked, and whatever Pillow raises.
+    """
+    with _LIFTING:  # Pillow asks its limit when a file is opened, not later
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            image = Image.open(source, formats=formats)
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+    try:
+        require_memory(where, *image.size, READ_BYTES, "to read it")
+    except ClicError:
+        image.close()
+        raise
+    return image
+
+
+def require_memory(where: object, width: int, height: int, pixel_bytes: int, what_for: str) -> None:
+    """Raise ClicError where an image of that size takes more memory than is free, at `pixel_bytes` a pixel."""
+    needed = width * height * pixel_bytes
+    if needed > _ALWAYS_THERE and needed > (free := available_bytes()):
+        raise ClicError(
+            f"{where}: {width} x {height} pixels; {what_for} takes at least {needed / 1e9:.1f} GB of memory, and "
+            f"{free / 1e9:.1f} GB are free; make it smaller, remove it, or use a machine with more memory"
+        )
+
+
+def require_room(images: Iterable[SourceImage]) -> None:
+    """Raise ClicError where the largest of them cannot be coded and scored with the memory that is free here."""
+    largest = max(images, key=lambda source: source.pixels)
+    require_memory(largest.path, largest.width, largest.height, CODE_BYTES, "to code and score it")
+
+
 @contextmanager
 def _reading(path: Path, content: bytes | None = None) -> Iterator[Image.Image]:
     """Open an image; whatever Pillow raises on it becomes a ClicError, and its warnings stay inside."""
@@ -45,8 +87,7 @@ def _reading(path: Path, content: bytes | None = None) -> Iterator[Image.Image]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path if content is None else io.BytesIO(content)) as image:
+            with open_image(path if content is None else io.BytesIO(content), path) as image:
                 yield image
     except ClicError:
         raise
@@ -199,12 +240,15 @@ def list_images(folder: Path, describe: Callable[[Path], SourceImage] = describe
     return list(images.values())
 
 
-def load_rgb(path: Path, content: bytes | None = None) -> np.ndarray:
+def load_rgb(path: Path, content: bytes | None = None, most_pixels: int | None = None) -> np.ndarray:
     """The image as uint8 (H, W, 3), by Pillow's convert("RGB") as the server does. Raises ClicError.
 
-    Where its file's `content` is given, `path` is not read and only names it.
+    Where its file's `content` is given, `path` is not read and only names it. One with more than `most_pixels`, if they
+    are given, is an error.
     """
     with _reading(path, content) as image:
+        if most_pixels is not None and image.width * image.height > most_pixels:
+            raise ClicError(f"{path}: {image.width} x {image.height} pixels; give one of at most {most_pixels}")
         return np.asarray(image.convert("RGB"))
 
 

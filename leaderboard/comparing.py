@@ -14,7 +14,7 @@ import pandas as pd
 from harness.challenge.profiles import Target
 from harness.errors import ClicError
 from harness.files import as_json, write_atomic
-from harness.images import list_images, log_notes, look_at
+from harness.images import list_images, log_notes, look_at, require_room
 from harness.imagesets import identify
 from harness.locks import exclusive
 from harness.progress import bar, log
@@ -87,6 +87,7 @@ def compare_codecs(
     """
     require_own(images_folder, out)
     images = list_images(images_folder)
+    require_room(images)
     log_notes(images)
     with open_store(out) as store, exclusive(out):
         with bar("read") as progress:

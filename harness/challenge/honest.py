@@ -38,6 +38,7 @@ REMOVE = "leave image data out of the decoder"
 def honesty_findings(trial: Trial, digests: Mapping[str, str]) -> Iterator[Finding]:
     """Run the decoder on other data, and search its members. `digests` are those of the right data's pictures."""
     trial = replace(trial, options=replace(trial.options, keep=None))
+    most_pixels = max(original.pixels for original in trial.originals)
     originals = {original.name: _thumbnail(load_rgb(original.path)) for original in trial.originals}
     with scratch("honest") as folder:
         for number, (name, content) in enumerate(_other_data(trial)):
@@ -47,7 +48,7 @@ def honesty_findings(trial: Trial, digests: Mapping[str, str]) -> Iterator[Findi
             given: dict[str, np.ndarray] = {}
 
             def look(work: Path, given: dict[str, np.ndarray] = given) -> None:
-                given.update(_thumbnails(work))
+                given.update(_thumbnails(work, most_pixels))
 
             _, _, again = replace(trial, data=data).run(f"decoding {name}", look=look)
             if digests and all(again.get(picture) == digest for picture, digest in digests.items()):
@@ -94,10 +95,10 @@ def _random(data: bytes, begin: int, end: int) -> bytes:
     return data[:begin] + random.Random(0).randbytes(end - begin) + data[end:]
 
 
-def _thumbnails(folder: Path) -> Iterator[tuple[str, np.ndarray]]:
+def _thumbnails(folder: Path, most_pixels: int) -> Iterator[tuple[str, np.ndarray]]:
     for name, paths in pictures_in(folder).items():
         try:
-            yield name, _thumbnail(load_rgb(paths[0]))
+            yield name, _thumbnail(load_rgb(paths[0], most_pixels=most_pixels))
         except ClicError:
             continue  # no picture, so none of the originals
 

@@ -4,13 +4,11 @@ import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from PIL import Image
-
 from harness.challenge.archive import PICTURES
 from harness.challenge.findings import Finding
 from harness.challenge.sandbox.tree import entries_in
 from harness.files import sha256
-from harness.images import SourceImage
+from harness.images import SourceImage, open_image
 from harness.progress import counted
 
 _PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"  # W3C PNG, 5.2 and 11.2.1: width, height, depth, colour type follow
@@ -68,7 +66,9 @@ def picture_findings(
         )
         return
     try:
-        with Image.open(found[0]) as image:
+        with open_image(found[0], name) as image:
+            if image.size != (original.width, original.height):  # a later header may say otherwise than the first
+                raise ValueError(f"it says {image.width} x {image.height} as well")
             image.load()
     except Exception as error:  # a stranger's file can make Pillow raise nearly everything
         yield Finding(f"damaged ({error})", name, f"a whole PNG of {size}", "write it to its end")
@@ -100,7 +100,7 @@ def _is_extra(path: str, wanted: Collection[str]) -> bool:
 def pixels_digest(path: Path) -> str:
     """Hex SHA-256 of a picture's pixels, size and mode; of the file itself where Pillow cannot read it."""
     try:
-        with Image.open(path) as image:
+        with open_image(path, path) as image:
             return sha256(f"{image.mode} {image.size} ".encode() + image.tobytes())
     except Exception:  # as above
         return sha256(path.read_bytes())

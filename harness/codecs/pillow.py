@@ -21,6 +21,7 @@ from harness.codecs.packed import Pictures, decoder_files, pack
 from harness.codecs.protocol import Codec, Encoding, Submittable
 from harness.codecs.registry import shown_name
 from harness.errors import ClicError
+from harness.images import open_image
 
 Options = Mapping[str, Any]
 
@@ -147,7 +148,7 @@ class SubmittableFormat(FormatCodec, Submittable):
 def read_pixels(stream: bytes, form: str, codec: str) -> np.ndarray:
     """The uint8 (H, W, 3) pixels of a stream in Pillow's format `form`. Raises ClicError that names `codec`."""
     try:
-        with Image.open(io.BytesIO(stream), formats=[form]) as image:
+        with open_image(io.BytesIO(stream), "it", formats=[form]) as image:
             return np.asarray(image.convert("RGB"))
     except Exception as error:  # damaged streams make Pillow raise nearly everything
         text = " ".join(str(error).split()) or type(error).__name__

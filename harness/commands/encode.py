@@ -42,7 +42,7 @@ def run(options: Namespace) -> int:
     if options.dry_run:
         look_at(options.images, options.out)
         return dry_run(options, specs)
-    images = list_originals(options.images, options.out, options.rehash)
+    images = list_originals(options.images, options.out, options.rehash, here=not options.cluster)
     if remark := look_at(options.images, options.out):
         log(remark)
     rates = [Rate.parse(rate) for rate in options.rates]

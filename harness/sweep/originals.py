@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.files import sha256
-from harness.images import SourceImage, describe_image, list_images
+from harness.images import SourceImage, describe_image, list_images, require_room
 from harness.progress import Progress
 from harness.records import Image, ImageFile, KnownFile, Member, Record
 from harness.store import DATABASE, Store, open_store
@@ -26,8 +26,18 @@ class Originals:
     hashes: Mapping[str, str]
 
 
-def list_originals(folder: Path, out: Path, rehash: bool = False) -> list[SourceImage]:
-    """As `list_images`, but a file whose size and time of change the run in `out` knows is not opened again."""
+def list_originals(folder: Path, out: Path, rehash: bool = False, here: bool = True) -> list[SourceImage]:
+    """As `list_images`, but a file whose size and time of change the run in `out` knows is not opened again.
+
+    Raises ClicError, too, where the largest cannot be coded with the memory that is free, unless it is not done `here`.
+    """
+    images = _list_originals(folder, out, rehash)
+    if here:
+        require_room(images)
+    return images
+
+
+def _list_originals(folder: Path, out: Path, rehash: bool) -> list[SourceImage]:
     if rehash or not (out / DATABASE).exists():
         return list_images(folder)
     with open_store(out, write=False) as store:

@@ -17,6 +17,7 @@ from PIL import Image, ImageChops
 
 from harness.errors import ClicError
 from harness.files import write_atomic
+from harness.images import open_image
 from leaderboard.report.model import Photograph, Version
 
 THUMBNAIL = 360
@@ -136,7 +137,7 @@ def data_uri(data: bytes) -> str:
 
 def _load(path: Path) -> Image.Image:
     try:
-        with Image.open(path) as image:
+        with open_image(path, path) as image:
             return image.convert("RGB")
     except FileNotFoundError as error:
         raise ClicError(

@@ -92,6 +92,12 @@ def jpeg() -> bytes:
     return buffer.getvalue()
 
 
+def second_size(width: int, height: int) -> bytes:
+    """A PNG with a second header after its first."""
+    again = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    return PICTURES["one.png"][:33] + again + PICTURES["one.png"][33:-400]
+
+
 def damaged_profile() -> bytes:
     """A PNG whose size is huge only once it is inflated."""
     head = struct.pack(">IIBBBBB", 96, 64, 8, 2, 0, 0, 0)
@@ -288,6 +294,8 @@ RUNS = [
     Attack("empty picture", picture(b""), ("one.png: not a PNG file",)),
     Attack("JPEG by another name", picture(jpeg()), ("one.png: not a PNG file",)),
     Attack("half a picture", picture(PICTURES["one.png"][:-400]), ("one.png: damaged",)),
+    Attack("a second size", picture(second_size(96, 64)), ("one.png: damaged",)),
+    Attack("a second size that is huge", picture(second_size(15_000, 15_000)), ("says 15000 x 15000 as well",)),
     Attack("too few rows", picture(damaged_profile()), ("one.png: damaged",)),
 ]
 

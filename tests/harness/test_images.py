@@ -1,16 +1,21 @@
 """Reading photographs as the server reads them, and saying what that changed."""
 
+import math
 import os
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from harness.cli import main
 from harness.errors import ClicError
 from harness.images import left_out, list_images, load_rgb
+from harness.memory import available_bytes
 
 GRADIENT = np.linspace(0, 255, 20 * 30).reshape(20, 30).astype(np.uint8)
 
@@ -79,6 +84,53 @@ def test_a_file_in_a_folders_place_is_called_one(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(photograph)
     with pytest.raises(ClicError, match="a file, not a folder"):
         list_images(photograph)
+
+
+def huge_png(path: Path, side: int, whole: bool = False) -> Path:
+    """A PNG of side x side black pixels; where it is not `whole`, only what is read of it before it is unpacked."""
+    kinds = {b"IHDR": struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0), b"IDAT": b"cut off"}
+    if whole:
+        pack = zlib.compressobj(1)
+        kinds[b"IDAT"] = b"".join(pack.compress(bytes(side + 1)) for _ in range(side)) + pack.flush()
+    kinds[b"IEND"] = b""
+    chunks = [struct.pack(">I", len(b)) + k + b + struct.pack(">I", zlib.crc32(k + b)) for k, b in kinds.items()]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+    return path
+
+
+def test_memory_and_nothing_else_limits_the_pixels(tmp_path: Path) -> None:
+    """Pillow's own limits are 89 and 179 megapixels."""
+    huge_png(tmp_path / "a.png", 14_000)
+    assert [source.pixels for source in list_images(tmp_path)] == [196_000_000]
+    limit = Image.MAX_IMAGE_PIXELS
+    assert load_rgb(huge_png(tmp_path / "b.png", 9_600, whole=True)).shape == (9_600, 9_600, 3)
+    assert limit == Image.MAX_IMAGE_PIXELS  # what others open is judged as before
+    with pytest.raises(ClicError, match=r"9600 x 9600 pixels; give one of at most 92159999"):
+        load_rgb(tmp_path / "b.png", most_pixels=9_600**2 - 1)
+    huge_png(tmp_path / "a.png", 1_000_000)
+    with pytest.raises(
+        ClicError, match=r"a\.png: 1000000 x 1000000 pixels; to read it takes at least 9000\.0 GB of mem"
+    ):
+        list_images(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "command", [["encode"], ["encode", "--dry-run"], ["submit"], ["submit", "--dry-run"], ["compare"]]
+)
+def test_what_cannot_be_coded_with_the_free_memory_is_said_before_anything_is(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One that could be read, and no more."""
+    photographs, out = tmp_path / "photographs", tmp_path / "out"
+    photographs.mkdir()
+    side = math.isqrt(available_bytes() // 20)
+    huge_png(photographs / "z.png", side)
+    Image.fromarray(GRADIENT).save(photographs / "a.png")
+    assert main([*command, str(photographs), "--out", str(out), "--codec", "jpeg"]) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert f"{photographs / 'z.png'}: {side} x {side} pixels; to code and score it takes at least " in last
+    assert last.endswith(" are free; make it smaller, remove it, or use a machine with more memory")
+    assert not out.exists()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="submit needs Linux")
