@@ -149,12 +149,16 @@ def control_of(cell: Cell, among: Sequence[Cell]) -> Cell | None:
         continued = [other for other in row if other.about.stage == "soft-continued"]
         if continued:
             return _other(continued, cell)
-    if cell.key.row in ("D", "X"):  # one setting, or one part of the network, of a cell of row S
+    if cell.key.row == "D":  # one setting of a cell of row S
         return _other([other for other in own if other.key.row == "S" and _same_surrogate(other, cell)], cell)
-    noise = [other for other in own if (other.about.network, other.about.surrogate) == (cell.about.network, "noise")]
-    return _other([other for other in noise if other in row], cell) or (
-        _other([other for other in noise if other.key.row == "S"], cell) if cell.key.row == "C" else None
-    )
+    if cell.key.row == "X":  # one part of the network: as long trained, with that part as it is usually
+        usual = cell.about.network.partition("-")[0]
+        return _other([other for other in row if other.about.network == usual and _same_surrogate(other, cell)], cell)
+    return _other([other for other in row if _is_noise_of(other, cell)], cell)
+
+
+def _is_noise_of(other: Cell, cell: Cell) -> bool:
+    return (other.about.network, other.about.surrogate) == (cell.about.network, "noise")
 
 
 def _alike(other: Cell, cell: Cell) -> bool:

@@ -227,7 +227,7 @@ def test_stage_hard_begins_where_stage_soft_ends_and_freezes_the_encoder(quick: 
 def test_a_run_ends_and_its_name_tells_it_from_all_others(quick: Study) -> None:
     full = read_study("full")
     names = [run_name(cell, seed) for cell, seed in full.runs()]
-    assert len(set(names)) == len(names) == 213
+    assert len(set(names)) == len(names) == 219
     assert [cell.row for cell, _ in full.runs()][:12] == ["T1"] * 12
     assert {cell.key for cell in full.cells} == {cell.key for cell in quick.cells}
     seen: set[tuple[tuple[str, str], int]] = set()

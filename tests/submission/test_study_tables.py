@@ -23,6 +23,7 @@ from submission.study.contrasts import contrast, control_of
 from submission.study.identical import IDENTICAL
 from submission.study.made import write_made
 from submission.study.measured import Cell, Study, study_of
+from submission.study.plan import read_study
 from submission.study.questions import Answer, answers
 from submission.study.risks import read_risks
 from submission.study.runs import RunRow, read_runs, write_runs
@@ -234,15 +235,25 @@ def test_controls_are_those_of_the_run_table(planted: Findings) -> None:
         if one.test.key.image_set == KODAK and not one.test.key.skips and one.test.about.stage != "hard"
     }
     assert said["S", "H gumbel 0.5-0.1"] == ("S", "H noise") and ("S", "H noise") not in said
-    assert said["C", "H mixed"] == ("S", "H noise")
+    assert said["C", "H mixed"] == ("C", "H noise") and ("C", "H noise") not in said
     assert said["D", "H mixed bound 0.04"] == ("S", "H mixed") and said["D", "H gumbel 0.5-0.1 psg-1"] == (
         "S",
         "H gumbel 0.5-0.1",
     )
     assert said["D", "J mixed zero-centre on"] == ("S", "J mixed") and said["D", "J mixed psg-3"] == ("S", "J mixed")
-    assert said["X", "N-none noise"] == ("S", "N noise")
+    assert said["X", "N-none noise"] == ("X", "N noise") and ("X", "N noise") not in said
     assert said["T1", "T1 b"] == ("T1", "T1 a")
     assert control_of(cell(planted.study, "S2", "N mixed"), planted.study.cells).key.cell == "N noise"
+
+
+def test_controls_have_been_trained_as_long_and_on_the_same_batches(planted: Findings) -> None:
+    """A branch draws its trunk's first batches again: what is trained from scratch is held against that alone."""
+    trainings = {cell.key: (cell.training.steps, cell.parent is None) for cell in read_study("full").cells}
+    for row, found in planted.contrasts.items():
+        for one in found:
+            own, other = (trainings[key.row, key.cell] for key in (one.test.key, one.control.key))
+            if one.test.key.cell not in ("T1 soft", "T1m soft"):  # which stand there as what further steps are added to
+                assert own == other, (row, one.test.key, one.control.key)
 
 
 def test_bits_that_were_not_all_coded_are_the_networks_own(planted: Findings) -> None:
