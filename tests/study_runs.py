@@ -105,11 +105,16 @@ def _modes(about: RunRow, bpp: float, distortion: float, over: float) -> Iterato
     pixels = about.width * about.height
     loss = 0.03 * distortion
     shown = {"mse": 0.001 * distortion, "msssim_competition": 1 - 0.9 * loss, "msssim_paper": 1 - loss}
+    if about.zero_centre == "off":  # around its means each has 2 % fewer bits than as it was trained
+        yield replace(about, mode="hard-centred", bits=0.98 * bpp * pixels, **shown)
+    elif (about.network, about.surrogate, about.stage) in (("H", "noise", "branch"), ("H", "noise", "soft")):
+        yield replace(about, mode="hard-around-zero", bits=1.03 * bpp * pixels, **shown)
     yield replace(about, mode="hard", bits=bpp * pixels, **shown)
     if about.skip_uncoded == "off":
         yield replace(about, mode="training", bits=(1 + over / 100) * bpp * pixels, **shown)
     if about.network != "J" or about.image in IMAGES[:4]:
-        yield replace(about, mode="coded", bits=8.0 * round(bpp * pixels / 8 + 5), codec="c" * 64, **shown)
+        around = 0.98 if about.zero_centre == "off" else 1.0
+        yield replace(about, mode="coded", bits=8.0 * round(around * bpp * pixels / 8 + 5), codec="c" * 64, **shown)
 
 
 def write_gradients(path: Path, risks: Mapping[str, float] | None = None, seeds: Sequence[int] = SEEDS) -> None:

@@ -18,7 +18,8 @@ Skip = Literal["off", "on"]
 class Network:
     """A network of a study: a preset's, with another context or attention, or one of `subjects.LAYERED`.
 
-    `zero_centre` says whether it is trained with rounding around the mean. Coding always is.
+    `zero_centre` says whether it is trained with rounding around the mean. Coding always is. Of each set the first
+    `coded_images` are coded, all where it is 0; what the networks state is asked of all.
     """
 
     preset: str = ""
@@ -26,6 +27,7 @@ class Network:
     context: str = ""
     attention: str = ""
     zero_centre: bool = True
+    coded_images: int = 0
 
     def __post_init__(self) -> None:
         if (self.preset in preset_names()) == (self.layers in LAYERED):

@@ -14,15 +14,17 @@ import pandas as pd
 
 from leaderboard.bdrate import FEWEST_POINTS, bd_rate
 from leaderboard.curves import MEASURED, Curve, Point, set_bpp, set_score
-from submission.study.measured import PEAK, Cell
+from submission.study.measured import PEAK, Block, Cell
 from submission.study.names import STAGES, stage_title, title
-from submission.study.runs import CODED, HARD
+from submission.study.runs import CENTRED, CODED, HARD
 from submission.study.statistics import Interval, percentiles, resampled, t_interval
 
 
 @dataclass(frozen=True, eq=False)
 class Contrast:
     """A test cell against its control, on what both have; in `mode` "coded" of real bytes, else of stated bits.
+
+    Those are rounded as each of the two was trained ("hard"), or both around the mean ("hard-centred").
 
     All figures are per cent of the control's rate. Seeds that lack a level or an image are left out.
     """
@@ -39,6 +41,15 @@ class Contrast:
         """What is tested, within its row and network."""
         return stage_title(self.test.about) or title(self.test.about, self.control.about)
 
+    @property
+    def bits(self) -> str:
+        """Which bits: coded or stated, and around what they are rounded where the two could differ in that."""
+        if self.mode == CODED:
+            return "coded"
+        if self.test.is_centred and self.control.is_centred:
+            return "stated"
+        return "stated around the mean" if self.mode == CENTRED else "stated as trained"
+
     @cached_property
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """By seed, level and image: J saved, and the control's rate, both in bits per pixel."""
@@ -46,8 +57,13 @@ class Contrast:
         return saved, self._figure(self.control, "bpp")
 
     def _figure(self, cell: Cell, name: str) -> np.ndarray:
-        blocks = [[cell.blocks[self.mode, seed, level] for level in self.levels] for seed in self.seeds]
+        blocks = [[self._block(cell, seed, level) for level in self.levels] for seed in self.seeds]
         return np.array([[block.figure(name, self.images) for block in of_seed] for of_seed in blocks])
+
+    def _block(self, cell: Cell, seed: int, level: int) -> Block:
+        block = cell.block(self.mode, seed, level)
+        assert block is not None  # of those that the two have in common
+        return block
 
     @cached_property
     def by_level(self) -> np.ndarray:
@@ -105,7 +121,7 @@ class Contrast:
         """One seed's curve of either cell over this contrast's levels and images."""
         measure, points = cell.measure, []
         for level in self.levels:
-            block = cell.blocks[self.mode, seed, level]
+            block = self._block(cell, seed, level)
             names = ("width", "height", "bits", "mse", "msssim_competition", "msssim_paper")
             figures = {name: block.figure(name, self.images) for name in names}
             rows = pd.DataFrame(figures | {"bytes": figures["bits"] / 8, "mse": PEAK**2 * figures["mse"]})
@@ -115,18 +131,27 @@ class Contrast:
 
 @lru_cache(maxsize=1024)
 def contrast(test: Cell, control: Cell) -> Contrast | None:
-    """What the two have in common, on coded bytes where both have them; None where they share nothing."""
+    """What the two have in common, None where that is nothing: on coded bytes where both have them.
+
+    Else it is on stated bits, of each as it was trained.
+    """
     found = _common(test, control, CODED) if test.is_coded and control.is_coded else None
     return found or _common(test, control, HARD)
+
+
+@lru_cache(maxsize=1024)
+def centred_contrast(test: Cell, control: Cell) -> Contrast | None:
+    """The same, both rounded around their means; None where they share nothing, or both were trained so."""
+    return None if test.is_centred and control.is_centred else _common(test, control, CENTRED)
 
 
 def _common(test: Cell, control: Cell, mode: str) -> Contrast | None:
     """On the levels and images of the seed that has most: one that is not yet evaluated does not take them away."""
     shared: dict[int, dict[int, set[str]]] = {}
-    for own, seed, level in test.blocks:
-        if own == mode and (mode, seed, level) in control.blocks:
-            both = (set(cell.blocks[mode, seed, level].images) for cell in (test, control))
-            shared.setdefault(seed, {})[level] = set.intersection(*both)
+    for seed, level in dict.fromkeys(place[1:] for place in test.blocks):
+        own, other = (cell.block(mode, seed, level) for cell in (test, control))
+        if own is not None and other is not None:
+            shared.setdefault(seed, {})[level] = set(own.images) & set(other.images)
     if not shared:
         return None
     whole = {seed: set.intersection(*by_level.values()) for seed, by_level in shared.items()}

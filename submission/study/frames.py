@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 
 from leaderboard.units import decibels
-from submission.study.contrasts import Contrast, contrast, control_of
+from submission.study.contrasts import Contrast, centred_contrast, contrast, control_of
 from submission.study.measured import Cell, Study
 from submission.study.names import STAGES, stage_title
 from submission.study.published import TABLE_1
 from submission.study.questions import Answer
-from submission.study.runs import CODED, HARD, TRAINING
+from submission.study.runs import CENTRED, CODED, HARD, TRAINING
 from submission.study.statistics import NOTHING, Interval, t_interval
 
 COMPARED = ("T1", "T1m", "S", "S2", "C", "D", "X")
@@ -52,13 +52,15 @@ def mode_title(mode: str) -> str:
 
 
 def contrasts_of(study: Study, row: str) -> Iterator[Contrast]:
-    """Each cell of a row against its control, and c against b, on all sets."""
+    """Each cell of a row against its control, and c against b, on all sets.
+
+    Where one of the two was trained with rounding around 0, each as it was trained, then both around their means.
+    """
     cells = [cell for cell in study.cells if cell.key.row == row]
     for cell in cells:
         control = control_of(cell, study.cells)
-        found = contrast(cell, control) if control is not None else None
-        if found:
-            yield found
+        if control is not None:
+            yield from filter(None, (contrast(cell, control), centred_contrast(cell, control)))
     for cell in cells:
         for other in cells:
             stages = (cell.about.stage, other.about.stage)
@@ -82,7 +84,7 @@ def _contrast_row(one: Contrast) -> dict[str, Any]:
         "test": one.label,
         "control": _control_title(one),
         "skips": skips(one.test),
-        "mode": mode_title(one.mode),
+        "mode": one.bits,
         **spread("gain", one.gain),
         "images_low": low,
         "images_high": high,
@@ -285,6 +287,7 @@ def mismatch_rows(study: Study) -> pd.DataFrame:
                 "hard": rates[HARD],
                 "coded": rates[CODED],
                 "over": _over(cell),
+                **spread("centring", t_interval(list(cell.centring().values()))),
                 **spread("mismatch", t_interval(list(cell.mismatch().values()))),
                 "seeds": len(cell.seeds),
             }
@@ -297,10 +300,10 @@ def _mean(values: Mapping[int, float]) -> float:
 
 
 def _over(cell: Cell) -> float:
-    """By how many per cent coded bytes exceed the bits that the networks state, on the images that were coded."""
+    """By how many per cent coded bytes exceed the bits that the networks state around the mean, on what was coded."""
     bits = [0.0, 0.0]
     for (mode, seed, level), coded in cell.blocks.items():
-        stated = cell.blocks.get((HARD, seed, level))
+        stated = cell.block(CENTRED, seed, level)
         if mode == CODED and stated is not None and set(coded.images) <= set(stated.images):
             bits[0] += float(coded.figures["bits"].sum())
             bits[1] += float(stated.figure("bits", coded.images).sum())

@@ -28,8 +28,8 @@ from submission.quantization.surrogates import Hard, Noise, StraightThrough
 from submission.study.cells import Cell, Network, Objective, Skip
 from submission.study.codec import load_networks, make_networks, padded, save_networks, to_pixels
 from submission.study.plan import Study
-from submission.study.runs import HARD, PEAK, TRAINING
-from submission.study.subjects import LAYERED, Layers
+from submission.study.runs import AROUND_ZERO, CENTRED, HARD, PEAK, TRAINING
+from submission.study.subjects import LAYERED, HyperpriorNetworks, Layers
 from submission.training.data import load_crops
 from submission.training.loss import open_loss
 from submission.training.recipe import Recipe, Stage, read_recipe
@@ -240,12 +240,26 @@ def _train(job: Job) -> Iterator[Step]:
     checkpoint.unlink()
 
 
+def roundings(study: Study, cell: Cell, skip_uncoded: bool) -> dict[str, Quantization]:
+    """By mode, what is rounded around: first what the cell was trained with.
+
+    Noise is the same around the mean and around 0 in training, so that one checkpoint answers for both.
+    """
+    bound, layers = cell.scale_bound, study.networks[cell.network].layers
+    centred = Quantization(Hard(), Hard(), None, Centring(), bound, skip_uncoded=skip_uncoded)
+    around_zero = Quantization(Hard(), Hard(), Hard(), Centring(zero_centre=False), bound)
+    if not cell.centring.zero_centre:
+        return {HARD: around_zero, CENTRED: centred}
+    has_means = bool(layers) and issubclass(LAYERED[layers], HyperpriorNetworks)
+    both = has_means and isinstance(cell.quantizer, Noise) and not cell.training.hard
+    return {HARD: centred, **({AROUND_ZERO: around_zero} if both else {})}
+
+
 def _state(job: Job, skip: Skip) -> Iterator[Stated]:
     """What the networks state of each image, at each level, in each mode. In training, none leaves an element out."""
     networks, _ = load_networks(job.networks)
     stage = recipe_of(job.study, job.cell, job.seed).stages[0]
-    as_coded = Quantization(Hard(), Hard(), None, Centring(), job.cell.scale_bound, skip_uncoded=skip == "on")
-    modes = {HARD: (as_coded, 1)}
+    modes = {name: (one, 1) for name, one in roundings(job.study, job.cell, skip == "on").items()}
     if skip == "off":
         modes[TRAINING] = (stage.quantization, 1 if job.cell.training.hard else job.study.draws)
     for place, original in enumerate(job.originals):

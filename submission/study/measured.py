@@ -15,7 +15,7 @@ import numpy as np
 from harness.errors import ClicError
 from leaderboard.curves import MEASURES, Measure
 from submission.study.names import is_on, stage_title, title
-from submission.study.runs import CODED, HARD, TRAINING, RunRow
+from submission.study.runs import AROUND_ZERO, CENTRED, CODED, HARD, TRAINING, RunRow
 
 PEAK = 255.0
 MS_SSIM = "ms-ssim"
@@ -82,9 +82,16 @@ class Cell:
         """That were measured in any mode."""
         return sorted({seed for _, seed, _ in self.blocks})
 
+    @property
+    def is_centred(self) -> bool:
+        """Whether it was trained with rounding around the mean, as it is coded."""
+        return is_on(self.about.zero_centre)
+
     @cached_property
     def is_coded(self) -> bool:
-        """Whether all images that the networks state bits of were coded too."""
+        """Whether all images that the networks state bits of were coded too, rounded as in training."""
+        if not self.is_centred:
+            return False
         images = {key: set(block.images) for key, block in self.blocks.items()}
         coded = {key[1:]: found for key, found in images.items() if key[0] == CODED}
         stated = {key[1:]: found for key, found in images.items() if key[0] == HARD}
@@ -94,6 +101,10 @@ class Cell:
     def mode(self) -> str:
         """That of its hard figures: coded bytes where all images were coded, else stated bits."""
         return CODED if self.is_coded else HARD
+
+    def block(self, mode: str, seed: int, level: int) -> Block | None:
+        """None where it was not measured. Around the mean, one that was trained so is as it was trained."""
+        return self.blocks.get((HARD if mode == CENTRED and self.is_centred else mode, seed, level))
 
     def of(self, mode: str, level: int) -> dict[int, Block]:
         """By seed, in order."""
@@ -119,6 +130,20 @@ class Cell:
             hard = self.blocks.get((HARD, seed, level))
             if mode == TRAINING and hard is not None and hard.images == block.images:
                 share = 100 * (block.mean("loss") - hard.mean("loss")) / hard.mean("bpp")
+                found.setdefault(seed, []).append(share)
+        return {seed: sum(values) / len(values) for seed, values in sorted(found.items())}
+
+    def centring(self) -> dict[int, float]:
+        """By seed: what the same weights save by rounding around the mean, against around 0: dJ/R, per cent.
+
+        Empty where not both were measured.
+        """
+        found: dict[int, list[float]] = {}
+        for seed, level in dict.fromkeys(place[1:] for place in self.blocks):
+            mean = self.block(CENTRED, seed, level)
+            zero = self.block(AROUND_ZERO if self.is_centred else HARD, seed, level)
+            if mean is not None and zero is not None and mean.images == zero.images:
+                share = 100 * (zero.mean("loss") - mean.mean("loss")) / zero.mean("bpp")
                 found.setdefault(seed, []).append(share)
         return {seed: sum(values) / len(values) for seed, values in sorted(found.items())}
 

@@ -11,7 +11,7 @@ import subprocess
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.codecs.registry import open_codec
@@ -272,7 +272,7 @@ class _Conductor:
         spec = f"{SPEC},checkpoint={job.networks},skip={skip}"
         codec = describe(open_codec(spec), spec)
         for image_set in self._sets_of(cell):
-            sweep(Plan(image_set.originals, codec), self.store, _Here())
+            sweep(Plan(self._coded(cell, image_set.originals), codec), self.store, _Here())
         self.store.put(
             *(
                 Score(one.image, codec.sha256, str(one.level), f"{one.mode}_{name}", value)
@@ -307,6 +307,12 @@ class _Conductor:
         log(f"study {self.study.name}: {run_name(cell, seed)}: {about['seconds']:.0f} core-seconds{coded}")
         if time.monotonic() - self.exported > EXPORT_SECONDS:
             self.export()
+
+    def _coded(self, cell: Cell, originals: Originals) -> Originals:
+        """Those of a set that are coded: the first ones, where the network is slow at it."""
+        limit = self.study.networks[cell.network].coded_images
+        images = originals.images[:limit] if limit else originals.images
+        return replace(originals, images=images, hashes={one.name: originals.hashes[one.name] for one in images})
 
     def _loss(self, stated: Sequence[Stated], level: int, mode: str, weight: float, cell: Cell) -> float:
         """R + lambda D of a level in a mode, the mean over the images of the first set; NaN where none was stated."""

@@ -21,7 +21,13 @@ from harness.records import Candidate, CodecConfig, Experiment, Image, Member, S
 from harness.store import Store
 
 CODED, HARD, TRAINING = "coded", "hard", "training"
-STATED = (HARD, TRAINING)  # modes whose figures are scores of a candidate's key, named MODE_FIGURE
+CENTRED, AROUND_ZERO = "hard-centred", "hard-around-zero"  # of the same weights, rounded around the other thing
+STATED = (
+    HARD,
+    CENTRED,
+    AROUND_ZERO,
+    TRAINING,
+)  # modes whose figures are scores of a candidate's key, named MODE_FIGURE
 FIGURES = ("bits", "mse", "msssim_competition", "msssim_paper")
 PEAK = 255.0
 
@@ -31,8 +37,11 @@ class RunRow:
     """One image at one level of one trained network, in one mode.
 
     `mode` is "coded" (real bytes), "hard" (bits that the networks state for rounded latents) or "training" (the
-    surrogate's own forward, a mean over draws). `mse` is of pixels in 0..1, by 8-bit pixels in all modes. `steps` and
-    `seconds` are those of the last stage alone, `parameters` the number of weights. What does not apply is None.
+    surrogate's own forward, a mean over draws). "hard" rounds around what the networks were trained with: their means,
+    or 0 where `zero_centre` is off. Those are stated around their means too, as they are coded ("hard-centred"); and of
+    `noise`, to which it is the same in training, H around 0 as well ("hard-around-zero"). `mse` is of pixels in 0..1,
+    by 8-bit pixels in all modes. `steps` and `seconds` are those of the last stage alone, `parameters` the number of
+    weights. What does not apply is None.
     """
 
     study: str

@@ -36,7 +36,7 @@ def of_contrast(one: Contrast) -> str:
     against = stage_title(one.control.about) or one.control.title
     if one.control.about.network != network:
         against = f"{one.control.about.network} with {against}"
-    bits = "coded bytes" if one.mode == CODED else "stated bits"
+    bits = "coded bytes" if one.mode == CODED else f"bits {one.bits}"
     where = f"({of_interval(one.gain)}; {len(one.images)} images of {one.test.key.image_set}, {bits})"
     if one.gain.above:
         said = f"saves {percent(one.gain.mean)} of the rate of {against} at equal quality"

@@ -27,7 +27,7 @@ from submission.quantization.settings import Quantization
 from submission.quantization.surrogates import Hard, Mixed, Noise, StraightThrough, noisy
 from submission.study.codec import StudyCodec, load_networks, padded, save_networks, to_pixels
 from submission.study.gradients import toy_gradients, toy_truth
-from submission.study.job import fresh_networks, recipe_of, run_name
+from submission.study.job import fresh_networks, recipe_of, roundings, run_name
 from submission.study.plan import Study, read_study
 from submission.study.runs import RunRow, read_runs
 from submission.study.subjects import LAYERED, HyperpriorNetworks, JointNetworks, LayeredNetworks, Layers
@@ -224,6 +224,23 @@ def test_stage_hard_begins_where_stage_soft_ends_and_freezes_the_encoder(quick: 
     assert changed and not [name for name in changed if name.split(".")[0] in sides]
 
 
+def test_networks_are_stated_as_they_were_trained_and_as_they_are_coded(quick: Study) -> None:
+    modes = {cell.key: list(roundings(quick, cell, False)) for cell in quick.cells}
+    assert modes["S", "J mixed"] == modes["D", "H soft-rounding 1-8 zero-centre off"] == ["hard", "hard-centred"]
+    assert modes["S", "H noise"] == modes["C", "H noise"] == ["hard", "hard-around-zero"]
+    for key in (("S", "H mixed"), ("S2", "H noise"), ("S", "F noise"), ("S", "N noise"), ("T1", "T1 soft")):
+        assert modes[key] == ["hard"], key
+    cell = next(cell for cell in quick.cells if cell.key == ("S", "J mixed"))
+    networks = busy("joint")
+    image = torch.from_numpy(photograph(64, 64).copy()).permute(2, 0, 1)[None].float() / 255
+    with torch.no_grad():
+        rounded = networks.analysis(image).round()  # type: ignore[operator]
+        given = {mode: networks(image, LEVEL, one) for mode, one in roundings(quick, cell, False).items()}
+        assert torch.equal(given["hard"].image, networks.synthesis(rounded).float())
+        assert torch.equal(given["hard-centred"].image, networks(image, LEVEL, AS_CODED).image)
+    assert not torch.equal(given["hard"].image, given["hard-centred"].image)
+
+
 def test_a_run_ends_and_its_name_tells_it_from_all_others(quick: Study) -> None:
     full = read_study("full")
     names = [run_name(cell, seed) for cell, seed in full.runs()]
@@ -343,6 +360,10 @@ SMALL_STUDY = """
 extends = "quick"
 seeds = [1]
 order = [["T", "S"]]
+[networks.J]
+layers = "joint"
+zero_centre = false
+coded_images = 1
 [[cells]]
 row = "T"
 name = "N soft"
@@ -366,7 +387,8 @@ training = "trunk"
 """
 
 
-ALL_ROWS = (3 + 3 + 1) * 2 * 3 + 3 * 2 * 2  # levels, images, modes; of N hard also without small elements
+# Levels, images, modes; of N hard also without small elements; J is coded on one image, and stated around both.
+ALL_ROWS = (3 + 3) * 2 * 3 + 3 * 2 * 2 + (1 + 2 * 3)
 
 
 @pytest.fixture
@@ -401,6 +423,9 @@ def test_a_study_that_was_killed_gives_the_rows_of_an_unbroken_one(
     assert ablate().wait() == 0
     whole = rows_of(tmp_path / "out")
     assert len(whole) == ALL_ROWS
+    joint = [(row.image, row.mode) for row in whole if row.network == "J"]
+    assert [image for image, mode in joint if mode == "coded"] == ["0"]
+    assert {mode for image, mode in joint if image == "1"} == {"hard", "hard-centred", "training"}
     (tmp_path / "out").rename(tmp_path / "whole")
     moment = random.Random(5)
     for _ in range(4):

@@ -262,7 +262,25 @@ def test_bits_that_were_not_all_coded_are_the_networks_own(planted: Findings) ->
     assert not joint.is_coded and other.is_coded
     table = next(table for table in planted.tables if table.name == "row-s")
     modes = table.frame.groupby("network")["mode"].unique()
-    assert list(modes["J"]) == ["stated"] and list(modes["H"]) == ["coded"]
+    assert list(modes["J"]) == ["stated as trained", "stated around the mean"] and list(modes["H"]) == ["coded"]
+
+
+def test_what_was_trained_around_zero_is_compared_so_and_shown_as_it_is_coded_too(planted: Findings) -> None:
+    """The simulated study has 2 % fewer bits around the means than as trained, of J and of H with zero-centre off."""
+    off, on = cell(planted.study, "D", "H soft-rounding 1-8 zero-centre off"), cell(planted.study, "S", "H noise")
+    assert not off.is_coded and off.mode == "hard"
+    both = [one for one in planted.contrasts["D"] if one.test is off]
+    assert [one.bits for one in both] == ["stated as trained", "stated around the mean"]
+    assert both[1].gain.mean - both[0].gain.mean == pytest.approx(2, abs=0.1)
+    alike = [one for one in planted.contrasts["S"] if one.label == "mixed" and one.test.about.network == "J"]
+    assert [one.mode for one in alike] == ["hard", "hard-centred"]
+    assert alike[0].gain.mean == pytest.approx(alike[1].gain.mean, abs=0.1)
+    assert list(off.centring().values()) == pytest.approx([2, 2, 2], abs=0.01)
+    assert list(on.centring().values()) == pytest.approx([300 / 103] * 3, abs=0.01)
+    assert not cell(planted.study, "S", "H mixed").centring()
+    table = next(table for table in planted.tables if table.name == "mismatch").frame
+    joint = table[table["network"] == "J"]
+    assert joint["over"].abs().max() < 0.1 and joint["centring"].notna().any()
 
 
 def test_named_files_have_their_columns_and_means(folder: Path) -> None:
