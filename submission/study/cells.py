@@ -37,16 +37,23 @@ class Network:
 
 @dataclass(frozen=True)
 class Objective:
-    """A distortion, and what goes with it: the side of its windows, its weight at the first and at the last level."""
+    """A distortion, and what goes with it: the side of its windows, its weight at the first and at the last level.
+
+    A step's gradient is scaled down to a norm of `clip_norm`. Norms are in units of the distortion: one that suits
+    MS-SSIM would cut every step with squared errors.
+    """
 
     loss: str
     crop: int
     lambda_min: float
     lambda_max: float
+    clip_norm: float
 
     def __post_init__(self) -> None:
         if self.loss not in LOSSES or self.crop % 64 or self.crop < LOSSES[self.loss].least_crop:
             raise ValueError(f"{self.loss!r} on windows of {self.crop}: give {', '.join(LOSSES)} and multiples of 64")
+        if not self.clip_norm > 0:
+            raise ValueError(f"clip_norm is {self.clip_norm}; give a number above 0")
 
 
 @dataclass(frozen=True)

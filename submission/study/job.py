@@ -166,6 +166,7 @@ def recipe_of(study: Study, cell: Cell, seed: int) -> Recipe:
         batch=study.batch,
         crop=objective.crop,
         warmup_steps=study.warmup_steps,
+        clip_norm=objective.clip_norm,
         holdout=study.holdout,
         precision=study.precision,
     )

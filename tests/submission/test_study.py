@@ -31,6 +31,7 @@ from submission.study.job import fresh_networks, recipe_of, roundings, run_name
 from submission.study.plan import Study, read_study
 from submission.study.runs import RunRow, read_runs
 from submission.study.subjects import LAYERED, HyperpriorNetworks, JointNetworks, LayeredNetworks, Layers
+from submission.training.recipe import read_recipe
 from submission.training.start import load_average
 from submission.training.trainer import Trainer
 
@@ -239,6 +240,19 @@ def test_networks_are_stated_as_they_were_trained_and_as_they_are_coded(quick: S
         assert torch.equal(given["hard"].image, networks.synthesis(rounded).float())
         assert torch.equal(given["hard-centred"].image, networks(image, LEVEL, AS_CODED).image)
     assert not torch.equal(given["hard"].image, given["hard-centred"].image)
+
+
+@pytest.mark.parametrize("network", ["F", "H", "J", "N"])
+def test_gradients_of_squared_errors_are_not_clipped(network: str) -> None:
+    """With noise, as row S trains: the clip is for what would blow up, and none of the usual spikes reaches it."""
+    full = read_study("full")
+    by_key = {cell.key: cell for cell in full.cells}
+    recipe = recipe_of(full, by_key["S", f"{network} trunk"], 1)
+    trainer = Trainer(recipe, recipe.stages[0], fresh_networks(full, by_key["S", f"{network} trunk"], recipe))
+    crops = np.stack([photograph(256, 256, seed) for seed in range(4)])
+    norms = [trainer.next_step(crops)["norm"] for _ in range(6)]
+    assert max(norms) < recipe.clip_norm / 1.1 and min(norms) > 1
+    assert recipe_of(full, by_key["T1", "T1 soft"], 1).clip_norm == read_recipe("nano").clip_norm == 1.0
 
 
 def test_a_run_ends_and_its_name_tells_it_from_all_others(quick: Study) -> None:
