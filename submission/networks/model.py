@@ -64,8 +64,8 @@ class CodecNetworks(Networks):
         return self.architecture.levels
 
     def describe(self) -> dict[str, Any]:
-        """The architecture."""
-        return {"architecture": self.architecture.to_json()}
+        """The architecture, and whether there is a branch for steps."""
+        return {"architecture": self.architecture.to_json(), **({"scaled": True} if self.steps is not None else {})}
 
     def learning_factor(self, name: str) -> float:
         """Block transforms start well, entropy networks and gains are shallow."""
@@ -74,8 +74,10 @@ class CodecNetworks(Networks):
         return 3.0 if name.startswith(("context.", "hyper_synthesis.", "prior.", "log_")) else 1.0
 
     def is_described_by(self, about: Mapping[str, Any]) -> bool:
-        """Whether a checkpoint is of this architecture; older ones call it otherwise."""
-        return {"architecture", "shape"} & about.keys() != set() and Architecture.of(about) == self.architecture
+        """Whether a checkpoint is of this architecture, with such a branch or without; older ones call it otherwise."""
+        if not {"architecture", "shape"} & about.keys() or bool(about.get("scaled")) != (self.steps is not None):
+            return False
+        return Architecture.of(about) == self.architecture
 
     def entropy_parameters(self, features: Tensor, latent: Tensor) -> tuple[Tensor, Tensor]:
         """Means and real-valued scale indices (N, C, h, w) of all groups, given the whole quantised latent."""

@@ -104,6 +104,11 @@ class Cell:
         """What no two cells of a study share."""
         return self.row, self.name
 
+    @property
+    def has_steps(self) -> bool:
+        """Whether its networks quantise each element in a step of its own, which no decoder of ours can."""
+        return self.quantizer.scaled and not self.training.hard
+
     def columns(self) -> dict[str, Any]:
         """The settings, as columns of `runs.csv` have them."""
         temperatures = temperatures_of(self.quantizer)

@@ -241,6 +241,11 @@ class StudyCodec(Codec):
         if isinstance(self.networks, LayeredNetworks):
             return _Layered(self.networks, self.bound)
         assert isinstance(self.networks, CodecNetworks)
+        if self.networks.steps is not None:
+            raise ClicError(
+                f"codec {self.name!r}: its networks quantise each element in a step of its own, which the decoder "
+                "cannot; code with those of a stage hard that went on from them"
+            )
         return _Ours(self.networks, self.skip == "on")
 
     @cached_property

@@ -113,7 +113,8 @@ def gradient_tasks(study: Study, data: Path, out: Path, seeds: Sequence[int]) ->
     tasks = []
     for cell in study.cells:
         if (cell.row, cell.training.stage) == study.gradients.after and cell.network in study.gradients.networks:
-            onward = [other.quantizer for other in study.cells if other.parent is cell and other.row == cell.row]
+            branches = [other.quantizer for other in study.cells if other.parent is cell and other.row == cell.row]
+            onward = [one for one in branches if not one.scaled]  # the trunk has no steps
             tasks += [GradientTask(study, cell, seed, tuple(onward), data, out) for seed in seeds]
     return tasks
 

@@ -212,6 +212,8 @@ def _of_origin(
         raise ValueError("what trains the decoder's side alone needs cells to go on from; give after")
     if "on" in block.skip_uncoded and known["networks"][network].layers:
         raise ValueError(f"network {network!r} codes every element; leave skip_uncoded away")
+    if known["networks"][network].layers and any(quantizer.scaled for quantizer in quantizers):
+        raise ValueError(f"network {network!r} has no branch that gives elements their steps; leave scaled-noise away")
     usual = parent.centring.zero_centre if parent else known["networks"][network].zero_centre
     zero_centre = {"": usual or training.hard, "on": True, "off": False}[block.zero_centre]
     centring = Centring(zero_centre, block.stop_gradient, training.mean_gradient)

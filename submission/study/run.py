@@ -271,7 +271,7 @@ class _Conductor:
         cell, seed = job.cell, job.seed
         spec = f"{SPEC},checkpoint={job.networks},skip={skip}"
         codec = describe(open_codec(spec), spec)
-        for image_set in self._sets_of(cell):
+        for image_set in () if cell.has_steps else self._sets_of(cell):
             sweep(Plan(self._coded(cell, image_set.originals), codec), self.store, _Here())
         self.store.put(
             *(

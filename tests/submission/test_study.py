@@ -19,6 +19,7 @@ from harness.errors import ClicError
 from submission.networks import entropy
 from submission.networks.entropy import SCALE_MIN, gaussian_bits
 from submission.networks.interface import Networks
+from submission.networks.model import CodecNetworks
 from submission.quantization.annealing import SoftRounding
 from submission.quantization.centring import Centring
 from submission.quantization.quantizer import Quantizer, Seen
@@ -351,6 +352,8 @@ def test_bounds_and_stops_change_nothing_in_f() -> None:
         ("extends = 'quick'\n[networks.H]\npreset = 'none'", "a network needs"),
         ("extends = 'quick'\n[[cells]]\nrow = 'S'\nnetworks = ['F']\nsurrogates = ['noise']\nobjective = 'mse'\n"
          "training = 'whole'\nskip_uncoded = ['on']", "'F' codes every element"),
+        ("extends = 'quick'\n[[cells]]\nrow = 'S'\nnetworks = ['H']\nsurrogates = ['scaled-noise']\nobjective = 'mse'\n"
+         "training = 'whole'", "'H' has no branch that gives elements their steps"),
         ("extends = 'quick'\n[trainings.hard]\nstage = 'h'\nsteps = 2\nhard = true\nlearning_rate = 1.0\n"
          "final_learning_rate = 1.0", "set decoder_only"),
     ],
@@ -361,6 +364,31 @@ def test_a_study_that_cannot_be_is_one_line(text: str, what: str, tmp_path: Path
     with pytest.raises(ClicError, match=what) as caught:
         read_study(str(path))
     assert "\n" not in str(caught.value) and str(path) in str(caught.value)
+
+
+def test_networks_with_steps_stay_so_and_are_not_coded(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    networks = CodecNetworks(small_networks().architecture, scaled=True).eval()
+    save_networks(tmp_path / "x.safetensors", networks, {})
+    loaded, about = load_networks(tmp_path / "x.safetensors")
+    assert networks.is_described_by(about) and not small_networks().is_described_by(about)
+    assert {name for name, _ in loaded.named_parameters()} == {name for name, _ in networks.named_parameters()}
+    codec = StudyCodec(str(tmp_path / "x.safetensors"))
+    with pytest.raises(ClicError, match="which the decoder cannot"):
+        codec.prepare(photograph(64, 64))
+
+
+def test_scaled_noise_goes_through_a_study(ablate: Callable[..., subprocess.Popen[bytes]], tmp_path: Path) -> None:
+    """Trained with its branch, stated in its steps and not coded; after a stage hard, which has none, coded."""
+    assert ablate(SCALED).wait() == 0
+    rows = read_runs(tmp_path / "out" / "runs.csv")
+    modes = {(row.cell, row.mode) for row in rows}
+    assert modes == {("soft", "hard"), ("soft", "training")} | {
+        ("hard", mode) for mode in ("coded", "hard", "training")
+    }
+    (soft,), (hard,) = ({row.parameters for row in rows if row.cell == cell} for cell in ("soft", "hard"))
+    steps = CodecNetworks(read_recipe("nano").architecture, scaled=True).steps
+    assert steps is not None and soft - hard == sum(parameter.numel() for parameter in steps.parameters())
 
 
 def test_networks_of_another_kind_are_refused(tmp_path: Path) -> None:
@@ -402,6 +430,34 @@ training = "trunk"
 
 
 # Levels, images, modes; of N hard also without small elements; J is coded on one image, and stated around both.
+SCALED = """
+extends = "quick"
+seeds = [1]
+images = 1
+order = [["T"]]
+[trainings.trunk]
+stage = "soft"
+steps = 3
+learning_rate = 5e-4
+final_learning_rate = 5e-4
+[gradients]
+after = ["T", "soft"]
+networks = ["N"]
+[[cells]]
+row = "T"
+name = "soft"
+networks = ["N"]
+surrogates = ["scaled-noise"]
+objective = "mse"
+training = "trunk"
+[[cells]]
+row = "T"
+name = "hard"
+after = ["T", "soft"]
+training = "c"
+"""
+
+
 ALL_ROWS = (3 + 3) * 2 * 3 + 3 * 2 * 2 + (1 + 2 * 3)
 
 
