@@ -1,13 +1,15 @@
 """A study that nobody ran: rows of `runs.csv` with known effects, and gradients with a known trade."""
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from zlib import crc32
 
 import numpy as np
 
+from submission.study.cells import surrogate_of, temperatures_of
+from submission.study.gradients import GradientRow, gradient_tasks
 from submission.study.plan import read_study
 from submission.study.runs import RunRow, write_runs
 
@@ -68,13 +70,13 @@ def simulated(
     seeds: Sequence[int] = SEEDS,
     spread: float = SPREAD,
     noise_seed: int = 0,
-    mismatch: Mapping[str, float] | None = None,
+    gap: Mapping[str, float] | None = None,
 ) -> list[RunRow]:
     """All rows of the study. `effects` are the per cent of rate that (row, cell) saves at every level and image.
 
     Each cell's own deviation from seed to seed is `spread` per cent, whatever else is in the study, beside one that all
     cells of a seed share. J is
-    larger in training by `mismatch` per cent of the rate, by surrogate.
+    larger in training by `gap` per cent of the rate, by surrogate.
     """
     rng = np.random.default_rng(noise_seed)
     shared = {seed: rng.normal(0, 2.0) for seed in seeds}
@@ -82,7 +84,7 @@ def simulated(
     rows = []
     for cell, levels in plan():
         saved = (effects or {}).get((cell.row, cell.cell), 0.0) + (1.0 if cell.skip_uncoded == "on" else 0.0)
-        over = (mismatch or {}).get(cell.surrogate, 1.0)
+        over = (gap or {}).get(cell.surrogate, 1.0)
         for seed in seeds:
             own = np.random.default_rng([noise_seed, seed, crc32(f"{cell.row} {cell.cell}".encode())])
             factor = 1 - (saved + shared[seed] + own.normal(0, spread)) / 100
@@ -117,28 +119,37 @@ def _modes(about: RunRow, bpp: float, distortion: float, over: float) -> Iterato
         yield replace(about, mode="coded", bits=8.0 * round(around * bpp * pixels / 8 + 5), codec="c" * 64, **shown)
 
 
-def write_gradients(path: Path, risks: Mapping[str, float] | None = None, seeds: Sequence[int] = SEEDS) -> None:
-    """Gradients of the trunks of F, H and N. `risks` is the bias by surrogate, as a share of the truth."""
+def rising(temperature: float) -> float:
+    """From half of the truth to all of it."""
+    return 1.0 - 0.5 * temperature
+
+
+def write_gradients(path: Path, bias_at: Callable[[float], float] = rising, seeds: Sequence[int] = SEEDS) -> None:
+    """Gradients of the trunks of F, H and N. `bias_at` gives the bias at a temperature, as a share of the truth."""
     rng = np.random.default_rng(1)
-    names = "network,seed,surrogate,temperature,routing,slope,parameter,channel,mean,deviation,truth,mismatch"
+    study = read_study("full")
+    names = [one.name for one in fields(GradientRow)]
     with path.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(names.split(","))
-        for network in "FHN":
-            for about in (
-                row for row, _ in plan() if row.row == "S" and row.network == network and row.stage == "branch"
-            ):
-                surrogate, temperature, routing, slope = about.surrogate, about.temperature, about.routing, about.slope
+        writer = csv.DictWriter(file, names, lineterminator="\n")
+        writer.writeheader()
+        for task in gradient_tasks(study, path, path, seeds):
+            for one in task.surrogates:
+                surrogate, temperature = (
+                    surrogate_of(one),
+                    (float(temperatures_of(one)[-1]) if temperatures_of(one) else None),
+                )
                 t = {"noise": 1.0, "universal": 1.0}.get(surrogate, temperature or 0.0)
-                bias = (risks or {}).get(surrogate, 1.0 - 0.5 * min(t, 1.0))
-                for seed in seeds:
-                    moved = bias * rng.normal(1, 0.02)
-                    for channel in range(4):
-                        for parameter in ("bias", "gain"):
-                            truth = 1.0 + channel
-                            own = [network, seed, surrogate, "" if temperature is None else temperature, routing, slope]
-                            figures = [truth * (1 + moved), 0.2 * truth, truth, min(t, 1.0) ** 2 / 6]
-                            writer.writerow([*own, parameter, channel, *figures])
+                bias = bias_at(min(t, 1.0))
+                moved = bias * rng.normal(1, 0.02)
+                about = {"network": task.cell.network, "seed": task.seed, "surrogate": surrogate}
+                about |= {"temperature": "" if temperature is None else temperature, "draws": 32}
+                about |= {name: getattr(one, name, "") for name in ("routing", "slope")}
+                for channel in range(4):
+                    for parameter in ("shift", "gain"):
+                        truth = 1.0 + channel
+                        figures = {"mean": truth * (1 + moved), "deviation": 0.2 * truth, "truth": truth}
+                        figures |= {"truths": f"{truth} {truth} {1.1 * truth}", "mismatch": min(t, 1.0) ** 2 / 6}
+                        writer.writerow({**about, "parameter": parameter, "channel": channel, **figures})
 
 
 def write_study(folder: Path, rows: Sequence[RunRow]) -> Path:

@@ -134,7 +134,7 @@ PARTS: Columns = (
     number("share", "share", "of the whole, %", lambda value: "–" if math.isnan(value) else str(round(value))),
 )
 
-MISMATCH: Columns = (
+GAP: Columns = (
     text("row", "row"),
     text("network", "network"),
     text("cell", "cell"),
@@ -145,19 +145,20 @@ MISMATCH: Columns = (
     number("over", "coded", "over stated, %", percent),
     number("centring", "around mean", "against around 0, dJ/R", percent),
     interval("centring", "interval", "over seeds"),
-    number("mismatch", "mismatch", "J training less hard, % of R", percent),
-    interval("mismatch", "interval", "over seeds"),
+    number("gap", "gap", "J training less hard, % of R", percent),
+    interval("gap", "interval", "over seeds"),
     number("seeds", "seeds", "", integer),
 )
 
 RISKS: Columns = (
     text("network", "network"),
     text("surrogate", "surrogate"),
-    number("mismatch", "mismatch", "", lambda value: fixed(value, 5)),
+    number("mismatch", "mismatch", "steps²", lambda value: fixed(value, 5)),
     number("bias", "bias", "", lambda value: fixed(value, 4)),
     number("deviation", "deviation", "", lambda value: fixed(value, 4)),
     number("risk", "risk", "", lambda value: fixed(value, 4)),
     interval("risk", "interval", "over seeds"),
+    number("plateau", "truth", "change over widths", lambda value: fixed(value, 4)),
     number("seeds", "seeds", "", integer),
 )
 

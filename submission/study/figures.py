@@ -115,9 +115,9 @@ def _bounds(study: Study, found: Sequence[Contrast]) -> Figure | None:
     gains = {one.test.about.scale_bound: one.gain for one in own}
     gains[control.about.scale_bound] = Interval(0.0, math.nan, math.nan, math.nan, len(own[0].seeds))
     cells: list[Cell] = [control, *(one.test for one in own)]
-    mismatches = {cell.about.scale_bound: t_interval(list(cell.mismatch().values())) for cell in cells}
-    mismatches = {bound: one for bound, one in mismatches.items() if one.seeds}
-    shown = [("Loss", "dJ/R, % of rate saved", gains), ("Mismatch", "J training less hard, % of R", mismatches)]
+    gaps = {cell.about.scale_bound: t_interval(list(cell.gap().values())) for cell in cells}
+    gaps = {bound: one for bound, one in gaps.items() if one.seeds}
+    shown = [("Loss", "dJ/R, % of rate saved", gains), ("Gap", "J training less hard, % of R", gaps)]
     shown = [panel for panel in shown if panel[2]]
     height, parts = 280.0, list[Markup]()
     for place, (across, up) in enumerate(side_by_side(len(shown), height)):
@@ -139,7 +139,7 @@ def _bounds(study: Study, found: Sequence[Contrast]) -> Figure | None:
     note = text(60, 58 + height + 62, "start", "above 0: less rate at equal quality; uprights: 95 % over seeds")
     return Figure(
         "3-bound-of-the-scale",
-        "Loss and mismatch over the bound",
+        "Loss, and its gap between training and coding, over the bound",
         caption,
         58 + height + 78,
         Markup("").join([*parts, note]),

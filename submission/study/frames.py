@@ -270,8 +270,8 @@ def _with_rule(cell: Cell) -> str:
 # All cells.
 
 
-def mismatch_rows(study: Study) -> pd.DataFrame:
-    """Rates in training, hard and coded, and the mismatch of J, of every cell."""
+def gap_rows(study: Study) -> pd.DataFrame:
+    """Rates in training, hard and coded, and the gap of J between training and hard, of every cell."""
     rows = []
     for cell in study.cells:
         if cell.key.skips:
@@ -288,7 +288,7 @@ def mismatch_rows(study: Study) -> pd.DataFrame:
                 "coded": rates[CODED],
                 "over": _over(cell),
                 **spread("centring", t_interval(list(cell.centring().values()))),
-                **spread("mismatch", t_interval(list(cell.mismatch().values()))),
+                **spread("gap", t_interval(list(cell.gap().values()))),
                 "seeds": len(cell.seeds),
             }
         )

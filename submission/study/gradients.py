@@ -21,6 +21,7 @@ from harness.errors import ClicError
 from harness.files import write_atomic
 from submission.networks.interface import Networks, Output
 from submission.networks.model import CodecNetworks
+from submission.quantization.annealing import SoftRounding
 from submission.quantization.centring import Centring
 from submission.quantization.quantizer import Quantizer, Seen, uniform_like
 from submission.quantization.settings import Quantization
@@ -41,9 +42,9 @@ FILE = "gradients.csv"
 class GradientRow:
     """One parameter of one channel under one surrogate: mean and deviation of its gradient over draws, the truth.
 
-    Gradients are of R + lambda D in bits per pixel. `truth` is the difference at the middle one of the widths, `truths`
-    at all three, separated by spaces. `mismatch` is the mean squared distance, in steps, of what the synthesis sees
-    from the rounded latent.
+    Gradients are of R + lambda D in bits per pixel; `draws` are those of all batches. `truth` is the difference at the
+    middle one of the widths, `truths` at all three, separated by spaces. `mismatch` is the mean squared distance, in
+    steps, of what the synthesis sees from the rounded latent. A schedule's temperature is that of its end.
     """
 
     network: str
@@ -56,6 +57,7 @@ class GradientRow:
     channel: int
     mean: float
     deviation: float
+    draws: int
     truth: float
     truths: str
     mismatch: float
@@ -109,14 +111,26 @@ class _Watched(Quantizer):
 
 
 def gradient_tasks(study: Study, data: Path, out: Path, seeds: Sequence[int]) -> list[GradientTask]:
-    """What row G measures: the cells that it names, and on each the surrogates of those that go on from it."""
+    """What row G measures: the cells that it names, and on each the surrogates of those that go on from it, and more.
+
+    All are measured at a stage's end, where a schedule is the constant that it ends in.
+    """
     tasks = []
     for cell in study.cells:
         if (cell.row, cell.training.stage) == study.gradients.after and cell.network in study.gradients.networks:
             branches = [other.quantizer for other in study.cells if other.parent is cell and other.row == cell.row]
             onward = [one for one in branches if not one.scaled]  # the trunk has no steps
-            tasks += [GradientTask(study, cell, seed, tuple(onward), data, out) for seed in seeds]
+            distinct = tuple(dict.fromkeys(map(at_end, [*onward, *study.gradients.surrogates])))
+            tasks += [GradientTask(study, cell, seed, distinct, data, out) for seed in seeds]
     return tasks
+
+
+def at_end(quantizer: Quantizer) -> Quantizer:
+    """The quantiser that it is at a stage's end: of a schedule the last temperature, or sharpness, alone."""
+    if len(temperatures_of(quantizer)) < 2:
+        return quantizer
+    name = "alpha" if isinstance(quantizer, SoftRounding) else "temperature"
+    return replace(quantizer, **{name: float(temperatures_of(quantizer)[-1])})  # type: ignore[type-var]
 
 
 def measure(task: GradientTask) -> Iterator[GradientRow]:
@@ -188,6 +202,7 @@ def measure(task: GradientTask) -> Iterator[GradientRow]:
                     channel=channel,
                     mean=float(means[channel]),
                     deviation=float(deviations[channel]),
+                    draws=draws.shape[0] * draws.shape[1],
                     truth=truths[name, channel][len(WIDTHS) // 2],
                     truths=" ".join(f"{truth:.6g}" for truth in truths[name, channel]),
                     mismatch=float(np.mean(watched.noted)),

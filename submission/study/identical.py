@@ -6,7 +6,7 @@ IDENTICAL = (
     (
         "noise without zero-centre, trained anew",
         "noise with it",
-        "v + u around the mean is y + u: one checkpoint, two evaluations, which table mismatch has side by side",
+        "v + u around the mean is y + u: one checkpoint, two evaluations, which table gap has side by side",
         "test_noise_is_the_same_with_and_without_zero_centre",
     ),
     (

@@ -120,8 +120,8 @@ class Cell:
                 found.setdefault(seed, []).append(block.mean(name))
         return {seed: sum(values) / len(values) for seed, values in found.items()}
 
-    def mismatch(self) -> dict[int, float]:
-        """By seed: how much more J is in training than hard, in per cent of the hard rate, mean over levels.
+    def gap(self) -> dict[int, float]:
+        """By seed: how much more J is in training than hard (the gap), in per cent of the hard rate, mean over levels.
 
         Empty where the surrogate's own forward was not measured.
         """

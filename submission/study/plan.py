@@ -5,7 +5,7 @@ from other cells (`after`) for as many to each of those. Networks, objectives an
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -49,7 +49,8 @@ class Block:
 class Gradients:
     """Row G: gradients on the trained networks of a row and a stage.
 
-    Each figure is a mean over `batches` of `windows` crops, with `draws` of the noise for each batch.
+    Each figure is a mean over `batches` of `windows` crops, with `draws` of the noise for each batch. Measured are the
+    surrogates of the cells that go on from these networks, and `surrogates` beside them.
     """
 
     after: tuple[str, ...]
@@ -57,6 +58,7 @@ class Gradients:
     windows: int
     batches: int
     draws: int
+    surrogates: tuple[Quantizer, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -144,10 +146,19 @@ def _study(name: str, table: Mapping[str, Any]) -> Study:
         order=order,
         networks=known["networks"],
         objectives=known["objectives"],
-        gradients=_made("gradients", Gradients, table["gradients"]),
+        gradients=_gradients(table["gradients"]),
         cells=tuple(cells),
         **checked,
     )
+
+
+def _gradients(table: Mapping[str, Any]) -> Gradients:
+    """Raises ValueError."""
+    plain = _made("gradients", Gradients, {key: value for key, value in table.items() if key != "surrogates"})
+    try:
+        return replace(plain, surrogates=tuple(map(open_quantizer, table.get("surrogates", []))))
+    except ValueError as error:
+        raise ValueError(f"gradients: {error}") from error
 
 
 def _made(where: str, kind: type, table: Any) -> Any:

@@ -6,42 +6,20 @@ too; of one without data it is said that it has not run yet.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from itertools import combinations
-from typing import Literal
 
 from submission.study.contrasts import Contrast, contrast
-from submission.study.measured import Cell, Study
-from submission.study.names import fraction
+from submission.study.measured import Study
+from submission.study.parts import Part, Verdict, best, by_intervals, p_of
 from submission.study.risks import Risks
-from submission.study.statistics import NOTHING, Interval, holm, t_interval
+from submission.study.statistics import holm, t_interval
+from submission.study.trade import trade
 
 LEVEL = 0.05
 LEAST_GAIN = -3.0  # per cent of BD-rate that P1 asks for; the paper has -5.0
 FURTHER = 0.5  # per cent of mean beyond which an interval that covers 0 calls for seeds 4 and 5
 SEEDS = 3
-
-Verdict = Literal["yes", "no", "undecided", "not run yet"]
-
-
-@dataclass(frozen=True)
-class Part:
-    """One comparison that an answer rests on: what it is, its interval in per cent, and the side that says yes."""
-
-    label: str
-    interval: Interval
-    yes_above: bool
-
-    @property
-    def confirmed(self) -> bool:
-        """Whether the interval lies on the side of yes."""
-        return self.interval.above if self.yes_above else self.interval.below
-
-    @property
-    def refuted(self) -> bool:
-        """Whether the interval lies on the other side."""
-        return self.interval.below if self.yes_above else self.interval.above
 
 
 @dataclass(frozen=True)
@@ -83,22 +61,15 @@ def answers(study: Study, risks: Risks) -> list[Answer]:
         "P1": lambda: _soft_then_hard(study),
         "P2": lambda: _hardness(study),
         "P3": lambda: _poorer_latents(study),
-        "P4": lambda: _trade(study, risks),
+        "P4": lambda: trade(study, risks),
         "P5": lambda: _annealing(study),
     }
     found = []
     for name, question in QUESTIONS.items():
         parts, verdict, reason = ask[name]()
-        found.append(Answer(name, question, tuple(parts), verdict, reason, _p(parts)))
+        found.append(Answer(name, question, tuple(parts), verdict, reason, p_of(parts)))
     adjusted = holm({answer.name: answer.p for answer in found})
     return [_corrected(answer, adjusted[answer.name]) for answer in found]
-
-
-def _p(parts: Sequence[Part]) -> float:
-    """Of all parts together: a claim that needs each of them is as sure as the least sure one."""
-    if not parts or any(math.isnan(part.interval.p) for part in parts):
-        return math.nan
-    return max(part.interval.p for part in parts)
 
 
 def _corrected(answer: Answer, adjusted: float) -> Answer:
@@ -107,22 +78,6 @@ def _corrected(answer: Answer, adjusted: float) -> Answer:
         reason = f"the criterion holds, but not after Holm's correction over the five (p {adjusted:.3f})"
         return replace(answer, verdict="undecided", reason=reason, adjusted=adjusted)
     return replace(answer, adjusted=adjusted)
-
-
-def _by_intervals(parts: Sequence[Part], missing: str) -> tuple[list[Part], Verdict, str]:
-    """Yes where all parts are confirmed, no where one is refuted."""
-    if not parts:
-        return [], "not run yet", missing
-    short = [part for part in parts if not part.interval.known]
-    if short:
-        return list(parts), "undecided", f"{short[0].label}: fewer than two seeds"
-    if all(part.confirmed for part in parts):
-        return list(parts), "yes", "all intervals exclude 0 on the side that the question claims"
-    refuted = [part for part in parts if part.refuted]
-    if refuted:
-        return list(parts), "no", f"{refuted[0].label}: the interval lies on the other side of 0"
-    covering = next(part for part in parts if not part.confirmed)
-    return list(parts), "undecided", f"{covering.label}: the interval covers 0"
 
 
 def _stages(study: Study, row: str, test: str, control: str) -> Contrast | None:
@@ -152,7 +107,7 @@ def _soft_then_hard(study: Study) -> tuple[list[Part], Verdict, str]:
 def _hardness(study: Study) -> tuple[list[Part], Verdict, str]:
     found = _stages(study, "T1", "hard", "decoder-only")
     parts = [Part("T1: c against b, BD-rate", found.bd, yes_above=False)] if found and found.bd.seeds else []
-    return _by_intervals(parts, "stages c and b of row T1 have no BD-rate")
+    return by_intervals(parts, "stages c and b of row T1 have no BD-rate")
 
 
 def _poorer_latents(study: Study) -> tuple[list[Part], Verdict, str]:
@@ -164,94 +119,7 @@ def _poorer_latents(study: Study) -> tuple[list[Part], Verdict, str]:
         if found is None:
             return [], "not run yet", f"row S2 lacks noise or {other} of network H"
         parts.append(Part(f"H after stage hard: noise against {other}, dJ/R", found.gain, yes_above=True))
-    return _by_intervals(parts, "row S2 has nothing")
-
-
-# Paper B.
-
-
-def family(study: Study, network: str) -> dict[float, Cell]:
-    """The cells of SUA-A (split, unit) by temperature; its ends are noise (1) and mixed (0), bit for bit."""
-    found = {}
-    for cell in study.of("S", study.main_set):
-        about = cell.about
-        if about.network == network:
-            if about.surrogate in ("noise", "mixed"):
-                found[1.0 if about.surrogate == "noise" else 0.0] = cell
-            elif about.surrogate == "sua-a" and (about.routing, about.slope) == ("split", "unit"):
-                found[about.temperature or 0.0] = cell
-    return dict(sorted(found.items(), reverse=True))
-
-
-def _trade(study: Study, risks: Risks) -> tuple[list[Part], Verdict, str]:
-    families = {name: family(study, name) for name in ("F", "H", "J", "N")}
-    families = {name: cells for name, cells in families.items() if {0.0, 1.0} < set(cells)}
-    parts = []
-    for name, cells in families.items():
-        hard, soft = cells[0.0].mismatch(), cells[1.0].mismatch()
-        falls = [abs(soft[seed]) - abs(hard[seed]) for seed in soft if seed in hard]
-        rises = risks.rise(name)
-        if falls and rises.seeds:
-            parts.append(Part(f"{name}: mismatch at t=1 less that at t=0", t_interval(falls), yes_above=True))
-            parts.append(Part(f"{name}: gradient risk at t=0 less that at t=1", rises, yes_above=True))
-    if not parts:
-        return [], "not run yet", "no network has mismatch and gradient risk at both ends of SUA-A"
-    differing = _best_temperatures(families)
-    if differing:
-        return _by_intervals(parts + differing, "")
-    return _same_best(families, parts)
-
-
-def _same_best(families: Mapping[str, Mapping[float, Cell]], parts: list[Part]) -> tuple[list[Part], Verdict, str]:
-    """No where the one best temperature beats every other in every network; else that is all that is known."""
-    rivals = []
-    for name, cells in families.items():
-        best = _best(list(cells.values()))
-        found = [(cell, contrast(best, cell)) for cell in cells.values() if cell is not best]
-        rivals += [
-            Part(f"{name}: {best.title} against {cell.title}, dJ/R", one.gain if one else NOTHING, yes_above=False)
-            for cell, one in found
-        ]
-    if rivals and all(part.refuted for part in rivals):
-        return parts + rivals, "no", "the same temperature is best in all networks, beyond their intervals"
-    return parts + rivals, "undecided", "the same temperature is best in all networks, though not beyond all intervals"
-
-
-def _best_temperatures(families: Mapping[str, Mapping[float, Cell]]) -> list[Part]:
-    """The two networks whose best temperatures differ most surely; p is that of one pair times the number of pairs."""
-    best = {name: _best(list(cells.values())) for name, cells in families.items()}
-    tried = []
-    for first, second in combinations(families, 2):
-        ours, theirs = _temperature(best[first]), _temperature(best[second])
-        if ours == theirs:
-            continue
-        pair = []
-        for name, own, other in ((first, ours, theirs), (second, theirs, ours)):
-            cells = families[name]
-            found = contrast(cells[own], cells[other]) if other in cells else None
-            label = f"{name}: t={fraction(own)} against t={fraction(other)}, dJ/R"
-            pair.append(Part(label, found.gain if found else NOTHING, yes_above=True))
-        tried.append(pair)
-    if not tried:
-        return []
-    count = len(tried)
-    surest = min(tried, key=lambda pair: math.inf if math.isnan(_p(pair)) else _p(pair))
-    return [replace(part, interval=replace(part.interval, p=min(1.0, count * part.interval.p))) for part in surest]
-
-
-def _temperature(cell: Cell) -> float:
-    return 1.0 if cell.about.surrogate == "noise" else cell.about.temperature or 0.0
-
-
-def _best(cells: Sequence[Cell], without: int | None = None) -> Cell:
-    """The one of least J against the first, by the seeds but `without`."""
-
-    def gain(cell: Cell) -> float:
-        found = contrast(cell, cells[0]) if cell is not cells[0] else None
-        kept = [value for seed, value in found.by_seed.items() if seed != without] if found else [0.0]
-        return sum(kept) / len(kept) if kept else -math.inf
-
-    return max(cells, key=gain)
+    return by_intervals(parts, "row S2 has nothing")
 
 
 def _annealing(study: Study) -> tuple[list[Part], Verdict, str]:
@@ -265,11 +133,11 @@ def _annealing(study: Study) -> tuple[list[Part], Verdict, str]:
             return [], "not run yet", f"row S lacks a form of stochastic uniform annealing, or all others, of {network}"
         differences, chosen = [], []
         for seed in sorted({seed for cell in cells for seed in cell.seeds}):
-            best, rival = _best(ours, without=seed), _best(others, without=seed)
-            found = contrast(best, rival)
+            winner, rival = best(ours, without=seed), best(others, without=seed)
+            found = contrast(winner, rival)
             if found and seed in found.by_seed:
                 differences.append(found.by_seed[seed])
-                chosen.append(f"{best.title} against {rival.title}")
+                chosen.append(f"{winner.title} against {rival.title}")
         names = " or ".join(dict.fromkeys(chosen))
         parts.append(Part(f"{network}: {names}, dJ/R", t_interval(differences), yes_above=True))
-    return _by_intervals(parts, "")
+    return by_intervals(parts, "")

@@ -3,6 +3,9 @@
 For parameters that shift or scale a channel of the latent, the true gradient is a finite difference of the hard loss,
 the estimate a mean over draws of the surrogate's. Bias, deviation of one draw, and risk (the root of bias squared plus
 variance) are root mean squares over the parameters, in units of the true gradient's.
+
+A mean of n draws misses its expectation by a variance of deviation squared over n. The square of the bias is estimated
+without it, so that it is right on average; where less than nothing would be left, it is 0.
 """
 
 import csv
@@ -17,7 +20,7 @@ import pandas as pd
 
 from harness.errors import ClicError
 from submission.study.names import ANNEALED, SURROGATES, fraction
-from submission.study.statistics import NOTHING, Interval, t_interval
+from submission.study.statistics import t_interval
 
 NEEDED = (
     "network",
@@ -30,14 +33,20 @@ NEEDED = (
     "channel",
     "mean",
     "deviation",
+    "draws",
     "truth",
+    "truths",
     "mismatch",
 )
 
 
 @dataclass(frozen=True)
 class Risk:
-    """Of one surrogate on one network's trunk, by seed: mismatch E(seen - rounded)^2 in steps, and the three others."""
+    """Of one surrogate on one network's trunk, by seed: mismatch E(seen - rounded)^2 in steps, and the others.
+
+    `plateau` is by how much the true gradient changes with the width of its difference: the root mean square of the
+    most that any width is from the middle one, in units of the gradient's. It is the same for all of a network.
+    """
 
     network: str
     surrogate: str
@@ -48,6 +57,7 @@ class Risk:
     bias: Mapping[int, float]
     deviation: Mapping[int, float]
     risk: Mapping[int, float]
+    plateau: Mapping[int, float]
 
     @property
     def family(self) -> str:
@@ -61,7 +71,7 @@ class Risk:
         """Family and temperature."""
         if self.temperature is None:
             return self.family
-        word = " to " if self.surrogate in ANNEALED else " t="
+        word = " at " if self.surrogate in ANNEALED else " t="
         name, _, choices = self.family.partition(" (")
         return f"{name}{word}{fraction(self.temperature)}" + (f" ({choices}" if choices else "")
 
@@ -77,13 +87,15 @@ class Risks:
         """Whose gradients were measured."""
         return sorted({one.network for one in self.all})
 
-    def rise(self, network: str) -> Interval:
-        """How much larger the risk of SUA-A is at t = 0 (mixed) than at t = 1 (noise), in per cent of the latter."""
-        found = {one.surrogate: one.risk for one in self.all if one.network == network}
-        if not {"mixed", "noise"} <= set(found):
-            return NOTHING
-        soft, hard = found["noise"], found["mixed"]
-        return t_interval([100 * (hard[seed] / soft[seed] - 1) for seed in soft if seed in hard])
+    def shrinking(self, network: str) -> dict[float, Risk]:
+        """Those of SUA-A (split, unit) by temperature; its ends are noise (1) and mixed (0), bit for bit."""
+        found = {}
+        for one in self.all:
+            if one.network == network and one.surrogate in ("noise", "mixed"):
+                found[1.0 if one.surrogate == "noise" else 0.0] = one
+            elif one.network == network and one.surrogate == "sua-a" and (one.routing, one.slope) == ("split", "unit"):
+                found[one.temperature or 0.0] = one
+        return found
 
     def rows(self) -> pd.DataFrame:
         """A row for each, means over seeds."""
@@ -100,6 +112,7 @@ class Risks:
                     "risk": risk.mean,
                     "risk_low": risk.low,
                     "risk_high": risk.high,
+                    "plateau": float(np.mean(list(one.plateau.values()))),
                     "seeds": risk.seeds,
                 }
             )
@@ -123,12 +136,23 @@ def read_risks(path: Path) -> Risks:
 
 def _risk(key: tuple[str, str, float, str, str], rows: pd.DataFrame) -> Risk:
     network, surrogate, temperature, routing, slope = key
-    measured: dict[str, dict[int, float]] = {"mismatch": {}, "bias": {}, "deviation": {}, "risk": {}}
+    measured: dict[str, dict[int, float]] = {
+        "mismatch": {},
+        "bias": {},
+        "deviation": {},
+        "risk": {},
+        "plateau": {},
+    }
     for seed, part in rows.groupby("seed"):
         truth = math.sqrt(float(part["truth"].pow(2).mean()))
-        bias = math.sqrt(float((part["mean"] - part["truth"]).pow(2).mean())) / truth
+        of_chance = part["deviation"].pow(2) / part["draws"]
+        square = float(((part["mean"] - part["truth"]).pow(2) - of_chance).mean())
+        bias = math.sqrt(max(0.0, square)) / truth
         deviation = math.sqrt(float(part["deviation"].pow(2).mean())) / truth
-        figures = (float(part["mismatch"].mean()), bias, deviation, math.hypot(bias, deviation))
+        widths = np.array([[float(text) for text in truths.split()] for truths in part["truths"]])
+        off = np.abs(widths - part["truth"].to_numpy()[:, None]).max(axis=1)
+        plateau = math.sqrt(float(np.mean(off**2))) / truth
+        figures = (float(part["mismatch"].mean()), bias, deviation, math.hypot(bias, deviation), plateau)
         for name, value in zip(measured, figures, strict=True):
             measured[name][int(seed)] = value
     return Risk(network, surrogate, None if math.isnan(temperature) else temperature, routing, slope, **measured)

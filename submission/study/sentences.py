@@ -63,7 +63,7 @@ def _measured(answer: Answer) -> str:
 
 
 def of_stages(found: Sequence[Contrast]) -> Iterator[str]:
-    """How much of soft-then-hard is hardness, and what becomes of the mismatch."""
+    """How much of soft-then-hard is hardness, and what becomes of the gap between training and coding."""
     by_stages = {
         (one.test.about.stage, one.control.about.stage): one
         for one in found
@@ -80,10 +80,10 @@ def of_stages(found: Sequence[Contrast]) -> Iterator[str]:
         )
     for one in by_stages.values():
         if (one.test.about.stage, one.control.about.stage) == ("hard", "soft-continued"):
-            before, after = one.control.mismatch(), one.test.mismatch()
+            before, after = one.control.gap(), one.test.gap()
             if before and after:
                 yield (
-                    f"The mismatch of J between training and coding is {signed(_mean(before))} % of the rate with "
+                    f"The gap of J between training and coding is {signed(_mean(before))} % of the rate with "
                     f"noise (a) and {signed(_mean(after))} % after stage hard (c)."
                 )
 

@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
-from study_runs import CLIC, KODAK, SEEDS, simulated, write_gradients, write_study
+from study_runs import CLIC, KODAK, SEEDS, rising, simulated, write_gradients, write_study
 
 from harness.errors import ClicError
 from submission.study.bins import PLACES, bits, distortion, expected_gradient, gradient_curves
@@ -41,13 +41,13 @@ EFFECTS = {
     ("S", "H straight-through"): -2.0,
     ("D", "H mixed bound 0.2"): -1.3,
 }
-MISMATCH = {"noise": 3.0, "mixed": 0.5, "sua-a": 1.5}
+GAP = {"noise": 3.0, "mixed": 0.5, "sua-a": 1.5}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study with known effects, with all that is printed of it."""
-    path = write_study(tmp_path_factory.mktemp("studies") / "planted", simulated(EFFECTS, mismatch=MISMATCH))
+    path = write_study(tmp_path_factory.mktemp("studies") / "planted", simulated(EFFECTS, gap=GAP))
     assert write_tables(path) == 0
     return path
 
@@ -64,7 +64,7 @@ def null(tmp_path_factory: pytest.TempPathFactory) -> Findings:
     Of five questions about nothing one interval in twenty excludes 0; with these seeds of the numbers, none does.
     """
     path = write_study(tmp_path_factory.mktemp("studies") / "null", simulated(spread=0.4, noise_seed=4))
-    write_gradients(path / "gradients.csv", dict.fromkeys(("noise", "mixed", "sua-a"), 0.7))
+    write_gradients(path / "gradients.csv", lambda temperature: 0.7)
     return findings_of(path)
 
 
@@ -199,6 +199,72 @@ def planted_place(found: Findings, label: str) -> int:
     return [one.label for one in found.contrasts["C"]].index(label)
 
 
+# Gradients.
+
+
+def test_row_g_has_a_curve_over_temperature_for_each_surrogate(planted: Findings) -> None:
+    places: dict[tuple[str, str], list[float]] = {}
+    for one in planted.risks.all:
+        if one.temperature is not None:
+            places.setdefault((one.network, one.surrogate), []).append(one.temperature)
+    for network in "FHN":
+        assert sorted(places[network, "sua-a"]) == [0.125, 0.25, 0.5, 0.75]  # noise and mixed are its ends
+        for form in ("sua-b", "sua-c"):
+            assert sorted(places[network, form]) == [0, 0.125, 0.25, 0.5, 0.75, 1]
+        assert sorted(places[network, "soft-rounding"]) == [1, 2, 4, 8]
+        assert sorted(places[network, "gumbel"]) == [0.1, 0.3, 0.5]
+    assert all(len(one.risk) == 3 for one in planted.risks.all)
+    titles = {one.title for one in planted.risks.all}
+    assert {"soft-rounding at 8", "gumbel at 0.1", "SUA-B t=0.75 (split, unit)"} <= titles
+
+
+def fourth(
+    tmp_path: Path, effects: Mapping[tuple[str, str], float], bias_at: Callable[[float], float] = rising
+) -> Answer:
+    rows = [row for row in simulated(effects) if row.row == "S"]
+    write_gradients(tmp_path / "gradients.csv", bias_at)
+    return by_name(Findings(study_of(rows), read_risks(tmp_path / "gradients.csv"), {}))["P4"]
+
+
+BEST = {("S", "H sua-a 0.25"): 3.0, ("S", "N sua-a 0.5"): 3.0}
+
+
+def test_p4_asks_for_order_over_all_four_temperatures(tmp_path: Path) -> None:
+    assert len(fourth(tmp_path, BEST).parts) == 3 * 2 + 2
+    found = fourth(tmp_path, BEST, lambda t: 1.05 if t == 0.5 else rising(t))
+    assert found.verdict == "no" and "gradient risk does not rise from t=1/2 to 1/4" in found.reason
+    found = fourth(tmp_path, BEST, lambda t: 0.8 if t in (0.25, 0.5) else rising(t))
+    assert found.verdict != "yes"
+
+
+def test_p4_compares_best_temperatures_that_both_networks_have(tmp_path: Path) -> None:
+    """F has no t = 1/4, where H is best: over what both have, F is best at 1/2 and H nowhere in particular."""
+    found = fourth(tmp_path, {("S", "H sua-a 0.25"): 3.0, ("S", "F sua-a 0.5"): 3.0})
+    assert found.parts[-1].interval.seeds == 3 and "fewer than two seeds" not in found.reason
+    found = fourth(tmp_path, {("S", "H sua-a 0.25"): 3.0})
+    assert found.verdict in ("undecided", "no") and all(part.interval.seeds == 3 for part in found.parts)
+    found = fourth(tmp_path, {("S", f"{network} sua-a 0.5"): 3.0 for network in "FHJN"})
+    assert found.verdict == "no" and "the same one is best in all networks, beyond their intervals" in found.reason
+
+
+def test_the_bias_is_without_the_chance_of_few_draws(tmp_path: Path) -> None:
+    """Means of 32 draws about the truth, and half of it too large: of no bias almost none is left, the other stays."""
+    rng = np.random.default_rng(5)
+    names = (
+        "network,seed,surrogate,temperature,routing,slope,parameter,channel,mean,deviation,draws,truth,truths,mismatch"
+    )
+    lines = [names]
+    for surrogate, bias in (("noise", 0.0), ("mixed", 0.5)):
+        for channel in range(400):
+            mean = 1 + bias + 3 * rng.normal() / math.sqrt(32)
+            lines.append(f"H,1,{surrogate},,,,shift,{channel},{mean},3.0,32,1.0,0.9 1.0 1.2,0.0")
+    (tmp_path / "gradients.csv").write_text("\n".join(lines))
+    found = {one.surrogate: one for one in read_risks(tmp_path / "gradients.csv").all}
+    assert found["noise"].bias[1] < 0.2 and found["mixed"].bias[1] == pytest.approx(0.5, abs=0.07)
+    assert found["mixed"].risk[1] == pytest.approx(math.hypot(0.5, 3), rel=0.01)
+    assert found["noise"].plateau[1] == pytest.approx(0.2)
+
+
 # Every figure against another way to compute it.
 
 
@@ -278,7 +344,7 @@ def test_what_was_trained_around_zero_is_compared_so_and_shown_as_it_is_coded_to
     assert list(off.centring().values()) == pytest.approx([2, 2, 2], abs=0.01)
     assert list(on.centring().values()) == pytest.approx([300 / 103] * 3, abs=0.01)
     assert not cell(planted.study, "S", "H mixed").centring()
-    table = next(table for table in planted.tables if table.name == "mismatch").frame
+    table = next(table for table in planted.tables if table.name == "gap").frame
     joint = table[table["network"] == "J"]
     assert joint["over"].abs().max() < 0.1 and joint["centring"].notna().any()
 
@@ -541,4 +607,4 @@ def test_how_a_study_was_made_is_printed_and_checked(folder: Path, tmp_path: Pat
 
 
 def test_what_is_read_is_what_was_written(folder: Path) -> None:
-    assert read_runs(folder / "runs.csv") == simulated(EFFECTS, mismatch=MISMATCH)
+    assert read_runs(folder / "runs.csv") == simulated(EFFECTS, gap=GAP)
