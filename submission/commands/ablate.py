@@ -29,6 +29,13 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--jobs", metavar="N", type=shared.positive_int, default=2, help="processes; default: 2")
     parser.add_argument("--rows", metavar="ROWS", type=shared.comma_list, default=[], help="rows alone, as T1,S")
+    parser.add_argument(
+        "--questions",
+        metavar="QUESTIONS",
+        type=shared.comma_list,
+        default=[],
+        help="what these primary questions rest on alone, as P3",
+    )
     parser.add_argument("--seeds", metavar="SEEDS", type=_seeds, default=[], help="instead of the study's, as 4,5")
 
 
@@ -50,10 +57,17 @@ def run(options: Namespace) -> int:
     for folder in options.images:
         require_folder(folder, "a folder of photographs")
     from submission.study.plan import read_study
-    from submission.study.run import Request, run_study
+    from submission.study.request import Request
+    from submission.study.run import run_study
 
     request = Request(
-        options.data, tuple(options.images), options.out, options.jobs, tuple(options.rows), tuple(options.seeds)
+        options.data,
+        tuple(options.images),
+        options.out,
+        options.jobs,
+        tuple(options.rows),
+        tuple(options.seeds),
+        tuple(options.questions),
     )
     print(run_study(read_study(options.study), request))
     return write_tables(options.out, check=False)

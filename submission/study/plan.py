@@ -4,7 +4,7 @@ A `[[cells]]` entry stands for as many cells as it has networks, surrogates and 
 from other cells (`after`) for as many to each of those. Networks, objectives and trainings are said once, by name.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import product
@@ -85,8 +85,13 @@ class Study:
     gradients: Gradients
     cells: tuple[Cell, ...] = field(repr=False)
 
-    def runs(self, rows: Sequence[str] = (), seeds: Sequence[int] = ()) -> list[tuple[Cell, int]]:
-        """The cells of `rows` (all by default) with their seeds, in the order of training, parents first."""
+    def runs(
+        self,
+        rows: Sequence[str] = (),
+        seeds: Sequence[int] = (),
+        wanted: Callable[[Cell], bool] = lambda cell: True,
+    ) -> list[tuple[Cell, int]]:
+        """The `wanted` cells of `rows` (all by default) with their seeds, in the order of training, parents first."""
         found: dict[tuple[tuple[str, str], int], tuple[Cell, int]] = {}
 
         def add(cell: Cell, seed: int) -> None:
@@ -97,7 +102,7 @@ class Study:
         for group in self.order:
             for seed in seeds or self.seeds:
                 for cell in self.cells:
-                    if cell.row in group and (not rows or cell.row in rows):
+                    if cell.row in group and (not rows or cell.row in rows) and wanted(cell):
                         add(cell, seed)
         return list(found.values())
 

@@ -32,44 +32,17 @@ from submission.study.codec import SPEC, load_networks
 from submission.study.gradients import FILE, as_texts, gradient_tasks, measure, read_gradients, write_gradients
 from submission.study.job import Done, Job, Message, Original, Stated, Step, networks_path, recipe_of, run_name, work
 from submission.study.made import write_made
-from submission.study.plan import Study, study_names
+from submission.study.plan import Study
+from submission.study.request import GRADIENTS, Request, Run
 from submission.study.runs import HARD, PEAK, TRAINING, export_runs, write_runs
 
 RUNS = "runs.csv"
-GRADIENTS = "G"  # a row without cells
 CODING_STEPS = 400  # of training, that coding the images takes as long as
 EXPORT_SECONDS = 600.0  # between looks at the table of all runs, which takes seconds when it is long
 DISTORTIONS: Mapping[str, Callable[[Mapping[str, float]], float]] = {  # of the figures in `runs.FIGURES`
     "mse": lambda figures: PEAK**2 * figures["mse"],
     "ms-ssim": lambda figures: 1 - figures["msssim_competition"],
 }
-Run = tuple[Cell, int]
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a study is done with: crops, folders of images (the first for all cells), folder of results, processes.
-
-    `rows` and `seeds` are those to be done, all of the study's where empty.
-    """
-
-    data: Path
-    images: tuple[Path, ...]
-    out: Path
-    jobs: int = 2
-    rows: tuple[str, ...] = ()
-    seeds: tuple[int, ...] = ()
-
-    def command(self, study: str) -> str:
-        """As a person repeats it, with folders by their names."""
-        name = study if study in study_names() else f"{study}.toml"
-        images = " ".join(folder.resolve().name for folder in self.images)
-        words = (
-            f"clic ablate {name} --data {self.data.resolve().name} --images {images} --out {self.out.resolve().name}"
-        )
-        rows = f" --rows {','.join(self.rows)}" if self.rows else ""
-        seeds = f" --seeds {','.join(map(str, self.seeds))}" if self.seeds else ""
-        return f"{words} --jobs {self.jobs}{rows}{seeds}"
 
 
 @dataclass(frozen=True)
@@ -89,13 +62,14 @@ def run_study(study: Study, request: Request) -> Path:
     if unknown:
         rows = dict.fromkeys(cell.row for cell in study.cells)
         raise ClicError(f"study {study.name!r} has no row {unknown[0]!r}; it has {', '.join(rows)}")
+    request.runs(study)  # before images are read: a question may be misspelt
     sources = [_images(folder, request.out, study.images) for folder in request.images]
     with exclusive(request.out), open_store(request.out) as store:
         sets = [ImageSet(record_originals(images, store), identify(images).label) for images in sources]
         conductor = _Conductor(study, request, store, sets)
         conductor.run_all()
         conductor.export()
-    if not request.rows or GRADIENTS in request.rows:
+    if request.with_gradients:
         _measure_gradients(study, request)
     if conductor.broken:
         name, reason = next(iter(conductor.broken.items()))
@@ -172,7 +146,7 @@ class _Conductor:
     def __init__(self, study: Study, request: Request, store: Store, sets: Sequence[ImageSet]) -> None:
         self.study, self.request, self.store, self.sets = study, request, store, sets
         self.recorded = {_key_of(row) for row in store.rows(Experiment, study=study.name)}
-        runs = study.runs(request.rows, request.seeds)
+        runs = request.runs(study)
         self.waiting = [run for run in runs if not self._is_recorded(run)]
         self.commit, self.exported = _commit(), time.monotonic()
         self.broken: dict[str, str] = {}
@@ -182,7 +156,7 @@ class _Conductor:
 
     def run_all(self) -> None:
         """Do the runs that are missing; of those that cannot be done, and what goes on from them, keep the reason."""
-        runs = self.study.runs(self.request.rows, self.request.seeds)
+        runs = self.request.runs(self.study)
         total = sum(
             self._window(cell) * (cell.training.steps + CODING_STEPS * len(cell.skip_uncoded)) for cell, _ in runs
         )

@@ -26,6 +26,8 @@ from submission.quantization.quantizer import Quantizer, Seen
 from submission.quantization.scale import SCALE_STEP
 from submission.quantization.settings import Quantization
 from submission.quantization.surrogates import Hard, Mixed, Noise, StraightThrough, noisy
+from submission.study.asked import cells_of
+from submission.study.cells import Cell
 from submission.study.codec import StudyCodec, load_networks, padded, save_networks, to_pixels
 from submission.study.gradients import toy_gradients, toy_truth
 from submission.study.job import fresh_networks, recipe_of, roundings, run_name
@@ -266,6 +268,26 @@ def test_a_run_ends_and_its_name_tells_it_from_all_others(quick: Study) -> None:
     for cell, seed in full.runs():
         assert cell.parent is None or (cell.parent.key, seed) in seen
         seen.add((cell.key, seed))
+
+
+def test_a_question_asks_for_what_it_rests_on_alone() -> None:
+    full = read_study("full")
+
+    def runs(question: str) -> list[tuple[Cell, int]]:
+        return full.runs(seeds=(4, 5), wanted=cells_of([question]))
+
+    third = [(cell.key, seed) for cell, seed in runs("P3") if seed == 4]
+    surrogates = ("noise", "straight-through", "soft-rounding 1-8")
+    assert {key for key, _ in third} == {("S", "H trunk")} | {
+        (row, f"H {name}") for row in ("S", "S2") for name in surrogates
+    }
+    assert sum(cell.training.steps for cell, _ in runs("P3")) == 2 * (5000 + 3 * 2500 + 3 * 800)
+    assert {cell.key for cell, _ in runs("P1")} == {("T1", f"T1 {name}") for name in ("soft", "a", "c")}
+    assert {cell.key for cell, _ in runs("P2")} == {("T1", f"T1 {name}") for name in ("soft", "b", "c")}
+    assert {cell.network for cell, _ in runs("P4")} == set("FHJN") and len(runs("P4")) == 2 * (4 * 4 + 2)
+    assert {cell.network for cell, _ in runs("P5")} == set("HN") and len(runs("P5")) == 2 * (1 + 9 + 1 + 7)
+    with pytest.raises(ClicError, match="question 'P6' is not one of the primary ones: P1, P2"):
+        cells_of(["P6"])
 
 
 class NoisyAgain(Mixed):

@@ -1,0 +1,50 @@
+"""What of a study is asked for, with which crops and images, and into which folder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from submission.study.asked import NEEDS_GRADIENTS, cells_of
+from submission.study.cells import Cell
+from submission.study.plan import Study, study_names
+
+GRADIENTS = "G"  # a row without cells
+Run = tuple[Cell, int]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a study is done with: crops, folders of images (the first for all cells), folder of results, processes.
+
+    `rows` and `seeds` are those to be done, all of the study's where empty; with `questions`, what these primary
+    questions rest on alone.
+    """
+
+    data: Path
+    images: tuple[Path, ...]
+    out: Path
+    jobs: int = 2
+    rows: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()
+    questions: tuple[str, ...] = ()
+
+    @property
+    def with_gradients(self) -> bool:
+        """Whether row G is asked for."""
+        asked = not self.questions or any(name in NEEDS_GRADIENTS for name in self.questions)
+        return asked and (not self.rows or GRADIENTS in self.rows)
+
+    def runs(self, study: Study) -> list[Run]:
+        """What of a study is asked for. Raises ClicError for a question that there is not."""
+        return study.runs(self.rows, self.seeds, cells_of(self.questions))
+
+    def command(self, study: str) -> str:
+        """As a person repeats it, with folders by their names."""
+        name = study if study in study_names() else f"{study}.toml"
+        images = " ".join(folder.resolve().name for folder in self.images)
+        words = (
+            f"clic ablate {name} --data {self.data.resolve().name} --images {images} --out {self.out.resolve().name}"
+        )
+        rows = f" --rows {','.join(self.rows)}" if self.rows else ""
+        seeds = f" --seeds {','.join(map(str, self.seeds))}" if self.seeds else ""
+        questions = f" --questions {','.join(self.questions)}" if self.questions else ""
+        return f"{words} --jobs {self.jobs}{rows}{questions}{seeds}"
