@@ -95,11 +95,10 @@ class Contrast:
         share = np.einsum("sli,bi->bsl", saved, weights) / np.einsum("sli,bi->bsl", rate, weights)
         return percentiles(100 * share.mean(axis=(1, 2)))
 
-    @cached_property
-    def by_image(self) -> pd.DataFrame:
-        """By image: mean dJ/R over seeds and levels, and the least and the most of any seed, per cent."""
-        saved, rate = self.arrays
-        share = 100 * (saved / rate.mean(axis=2, keepdims=True)).mean(axis=1)
+    def by_image(self, seeds: Sequence[int]) -> pd.DataFrame:
+        """By image: mean dJ/R over `seeds` and levels, and the least and the most of any seed, per cent of its rate."""
+        saved, rate = (figure[[self.seeds.index(seed) for seed in seeds]] for figure in self.arrays)
+        share = 100 * (saved / rate).mean(axis=1)
         spread = {"image": self.images, "mean": share.mean(axis=0), "low": share.min(axis=0), "high": share.max(axis=0)}
         return pd.DataFrame(spread)
 

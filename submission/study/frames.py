@@ -1,7 +1,7 @@
 """The rows of the study's tables, from its contrasts and answers."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +10,7 @@ import pandas as pd
 
 from leaderboard.units import decibels
 from submission.study.contrasts import Contrast, centred_contrast, contrast, control_of
-from submission.study.measured import Cell, Study
+from submission.study.measured import Cell, Study, common_seeds
 from submission.study.names import STAGES, stage_title
 from submission.study.published import TABLE_1
 from submission.study.questions import Answer
@@ -146,7 +146,10 @@ def answer_rows(answers: Sequence[Answer]) -> pd.DataFrame:
 
 
 def stage_rows(study: Study) -> pd.DataFrame:
-    """Table 1: each stage of rows T1 and T1m at each lambda, means over seeds, and paper A's lines beside ours."""
+    """Table 1: each stage of rows T1 and T1m at each lambda, and paper A's lines beside ours.
+
+    Means are over the seeds that all stages have.
+    """
     rows = []
     order = list(STAGES)
     cells = [cell for row in SOFT_THEN_HARD for cell in study.cells if cell.key.row == row]
@@ -156,7 +159,7 @@ def stage_rows(study: Study) -> pd.DataFrame:
         against = contrast(cell, control) if control else None
         left_out = _small_elements(cell, cells)
         for level in cell.levels:
-            figures = at_level(cell, level)
+            figures = at_level(cell, level, common_seeds(beside(cell, cells), level))
             if figures is None:
                 continue
             rows.append(
@@ -192,9 +195,15 @@ def _gain_at(one: Contrast | None, level: int) -> Interval:
     return one.gain_at(level) if one and level in one.levels else NOTHING
 
 
-def at_level(cell: Cell, level: int) -> dict[str, Any] | None:
-    """A cell's figures at a level: plain means over images, then over seeds; of coded bytes where all were coded."""
-    blocks = cell.of(cell.mode, level)
+def beside(cell: Cell, among: Sequence[Cell]) -> list[Cell]:
+    """The stages that stand beside a cell: of its row, on its set, coded in its way."""
+    same = (cell.key.row, cell.key.image_set, cell.key.skips)
+    return [other for other in among if (other.key.row, other.key.image_set, other.key.skips) == same]
+
+
+def at_level(cell: Cell, level: int, seeds: Collection[int]) -> dict[str, Any] | None:
+    """A cell's figures at a level: plain means over images, then over `seeds`; of coded bytes where all were coded."""
+    blocks = {seed: block for seed, block in cell.of(cell.mode, level).items() if seed in seeds}
     if not blocks:
         return None
     psnr = [float(np.mean([decibels(1 - mse) for mse in block.figures["mse"]])) for block in blocks.values()]

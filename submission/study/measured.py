@@ -176,6 +176,17 @@ class Study:
         return self.image_sets[0]
 
 
+def common_seeds(cells: Sequence[Cell], level: int) -> set[int]:
+    """The seeds that all of the cells have at a level, on all of its images: means of others do not stand side by side.
+
+    A cell that has nothing at that level does not count.
+    """
+    found = [blocks for cell in cells if (blocks := cell.of(cell.mode, level))]
+    most = max((len(block.images) for blocks in found for block in blocks.values()), default=0)
+    whole = [{seed for seed, block in blocks.items() if len(block.images) == most} for blocks in found]
+    return set.intersection(*whole) if whole else set()
+
+
 def study_of(rows: Sequence[RunRow]) -> Study:
     """The study of a table's rows. Raises ClicError where there is none, or a measurement stands there twice."""
     found: dict[Key, dict[tuple[str, int, int], dict[str, RunRow]]] = {}

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from submission.study.columns import SOFT_THEN_HARD, SURROGATES
 from submission.study.contrasts import contrast, control_of
-from submission.study.frames import at_level, significant
-from submission.study.measured import Cell, Study
+from submission.study.frames import at_level, beside, significant
+from submission.study.measured import Cell, Study, common_seeds
 from submission.study.names import STAGES
 from submission.study.runs import CODED, TRAINING
 
@@ -16,18 +16,19 @@ STAGES_SHOWN = [stage for stage in STAGES if stage != "hard-true"]
 
 
 def soft_then_hard_csv(study: Study) -> str:
-    """Row T1 by set, stage and lambda: coded bytes, means of the seeds. MS-SSIM as means over images."""
+    """Row T1 by set, stage and lambda: coded bytes, means of the seeds that all stages have, plain over images."""
+    cells = [cell for cell in study.cells if cell.key.row == "T1" and not cell.key.skips]
+    cells = [cell for cell in cells if cell.about.stage in STAGES_SHOWN]
     rows = []
-    for cell in study.cells:
-        if cell.key.row == "T1" and not cell.key.skips and cell.about.stage in STAGES_SHOWN:
-            rows += list(_levels(cell))
+    for cell in cells:
+        rows += list(_levels(cell, beside(cell, cells)))
     rows.sort(key=lambda row: (row["set"], STAGES_SHOWN.index(str(row["stage"])), row["lambda"]))
     return _as_csv(SOFT_THEN_HARD, rows)
 
 
-def _levels(cell: Cell) -> Iterator[dict[str, object]]:
+def _levels(cell: Cell, stages: Sequence[Cell]) -> Iterator[dict[str, object]]:
     for level in cell.levels:
-        figures = at_level(cell, level)
+        figures = at_level(cell, level, common_seeds(stages, level))
         if figures is not None and figures["mode"] == CODED:
             names = ("bpp", "msssim_competition", "msssim_paper")
             own = {name: figures[name] for name in names}

@@ -13,6 +13,9 @@ STAGES = {
 }
 """The stages of soft-then-hard and its controls, which rows T1 and T1m compare."""
 
+OBJECTIVES = {"ms-ssim": "MS-SSIM", "mse": "MSE"}
+"""As people write what networks were trained for."""
+
 LETTERS = "; ".join(title for title in STAGES.values() if ":" in title) + "."
 
 SURROGATES = {"sua-a": "SUA-A", "sua-b": "SUA-B", "sua-c": "SUA-C"}

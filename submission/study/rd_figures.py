@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 from markupsafe import Markup
 from scipy.interpolate import PchipInterpolator
 
@@ -15,9 +16,9 @@ from leaderboard.report.plots import Style
 from submission.study.contrasts import Contrast
 from submission.study.drawing import Figure, Panel, Point, Scale, legend, limits, series, shown, side_by_side, style_of
 from submission.study.measured import Study
+from submission.study.names import OBJECTIVES
 
 STAGES_DRAWN = ("soft", "soft-continued", "decoder-only", "hard", "hard-true")
-OBJECTIVES = {"T1": "MS-SSIM", "T1m": "MSE"}
 SAMPLES = 25  # scores at which two curves are compared
 
 
@@ -32,12 +33,15 @@ def rd_bands(row: str, study: Study, found: Sequence[Contrast]) -> Figure | None
     control = own[0].control
     titles = [control.title, *(one.test.title for one in own)]
     styles = {name: style_of(place) for place, name in enumerate(titles)}
-    curves = {one.test.title: [one.curve(one.test, seed) for seed in one.seeds] for one in own}
-    curves[control.title] = [own[0].curve(control, seed) for seed in own[0].seeds]
+    seeds = _common(own)
+    if not seeds:
+        return None
+    curves = {one.test.title: [one.curve(one.test, seed) for seed in seeds] for one in own}
+    curves[control.title] = [own[0].curve(control, seed) for seed in seeds]
     points = [point for drawn in curves.values() for curve in drawn for point in curve.points]
     measure = control.measure
     panel = Panel(
-        f"{OBJECTIVES.get(row, row)}, {study.main_set}",
+        f"{OBJECTIVES[control.about.objective]}, {study.main_set}",
         Scale(0.9 * min(p.bpp for p in points), 1.1 * max(p.bpp for p in points), *left[0], logarithmic=True),
         Scale(*limits([p.score for p in points]), *left[1]),
         "bits per pixel (logarithmic)",
@@ -49,20 +53,24 @@ def rd_bands(row: str, study: Study, found: Sequence[Contrast]) -> Figure | None
         lines = [panel.line([(p.bpp, p.score) for p in curve.points], "thin") for curve in drawn]
         marks = [panel.mark(point, styles[name], f"{name}: {point[0]:.4f} bpp, {point[1]:.3f} dB") for point in mean]
         parts.append(series(styles[name], [*lines, *marks]))
-    parts += _rate_against(own, styles, right)
+    parts += _rate_against(own, seeds, styles, right)
     entries, below = legend(list(styles.items()), 58 + height + 64)
-    seeds = counted(len(own[0].seeds), "seed")
     caption = (
-        f"Left: {seeds}, each as a thin line, means as marks. Right: rate against stage a at equal score by "
-        "PCHIP over log rate, mean and range over the seeds; where fewer than three levels are there, nothing."
+        f"Left: {counted(len(seeds), 'seed')}, each as a thin line, means as marks. Right: rate against stage a at "
+        "equal score by PCHIP over log rate, mean and range over the seeds; with fewer than three levels, nothing."
     )
     name = "4-rate-distortion" + ("" if row == "T1" else f"-{row.lower()}")
-    title = f"Rate-distortion bands over seeds ({OBJECTIVES.get(row, row)})"
+    title = f"Rate-distortion bands over seeds ({OBJECTIVES[control.about.objective]})"
     return Figure(name, title, caption, below, Markup("").join([*parts, *entries]))
 
 
 def _main(study: Study, found: Sequence[Contrast]) -> list[Contrast]:
     return [one for one in found if one.test.key.image_set == study.main_set and not one.test.key.skips]
+
+
+def _common(found: Sequence[Contrast]) -> list[int]:
+    """The seeds that all of them have."""
+    return sorted(set.intersection(*(set(one.seeds) for one in found))) if found else []
 
 
 def _mean_curve(curves: Sequence[Curve]) -> list[Point]:
@@ -71,9 +79,12 @@ def _mean_curve(curves: Sequence[Curve]) -> list[Point]:
 
 
 def _rate_against(
-    own: Sequence[Contrast], styles: Mapping[str, Style], place: tuple[tuple[float, float], tuple[float, float]]
+    own: Sequence[Contrast],
+    seeds: Sequence[int],
+    styles: Mapping[str, Style],
+    place: tuple[tuple[float, float], tuple[float, float]],
 ) -> list[Markup]:
-    bands = {one.test.title: _band(one) for one in own}
+    bands = {one.test.title: _band(one, seeds) for one in own}
     bands = {name: band for name, band in bands.items() if len(band)}
     if not bands:
         return []
@@ -93,11 +104,11 @@ def _rate_against(
     return parts
 
 
-def _band(one: Contrast) -> np.ndarray:
+def _band(one: Contrast, seeds: Sequence[int]) -> np.ndarray:
     """Scores that all curves reach, with mean, least and most rate against the control over the seeds, per cent."""
     if len(one.levels) < FEWEST_POINTS:
         return np.empty((0, 4))
-    pairs = [(one.curve(one.test, seed), one.curve(one.control, seed)) for seed in one.seeds]
+    pairs = [(one.curve(one.test, seed), one.curve(one.control, seed)) for seed in seeds]
     curves = [curve for pair in pairs for curve in pair]
     if any(np.diff(curve.score).min() <= 0 for curve in curves):
         return np.empty((0, 4))
@@ -117,15 +128,17 @@ def image_by_image(row: str, study: Study, found: Sequence[Contrast]) -> Figure 
     """What stage hard saves against a and against b on each image, by falling saving against a."""
     by_control = {one.control.about.stage: one for one in _main(study, found) if one.test.about.stage == "hard"}
     own = [by_control[stage] for stage in ("soft-continued", "decoder-only") if stage in by_control]
-    if not own:
+    seeds = _common(own)
+    if not seeds:
         return None
-    first = own[0].by_image.sort_values("mean", ascending=False)
+    frames = [one.by_image(seeds) for one in own]
+    first = frames[0].sort_values("mean", ascending=False)
     order = {image: place for place, image in enumerate(first["image"])}
     row_height = 17.0
     height = row_height * len(order) + 10
     ((across, up),) = side_by_side(1, height)
     across = across[0] + 90, across[1]
-    ends = [end for one in own for end in (*one.by_image["low"], *one.by_image["high"])]
+    ends = [end for frame in frames for end in (*frame["low"], *frame["high"])]
     x = Scale(*limits([0.0, *ends]), *across)
     parts, top = [], up[1]
     for tick in x.ticks():
@@ -136,34 +149,32 @@ def image_by_image(row: str, study: Study, found: Sequence[Contrast]) -> Figure 
         text((across[0] + across[1]) / 2, up[0] + 38, "middle", "rate saved at equal quality (dJ/R), %", "axis")
     )
     parts.append(text(across[0], top - 9, "start", f"{study.main_set}, stage c", "panel"))
-    parts += [text(across[0] - 8, _middle(top, row_height, place) + 4, "end", name) for name, place in order.items()]
+    heights = {image: top + row_height * (place + 0.5) for image, place in order.items()}
+    parts += [text(across[0] - 8, y + 4, "end", image) for image, y in heights.items()]
     styles = [(f"against {one.control.title}", style_of(place)) for place, one in enumerate(own)]
-    for one, (name, style) in zip(own, styles, strict=True):
-        parts.append(series(style, _marks(one, order, x, top, row_height, name)))
+    for frame, (name, style) in zip(frames, styles, strict=True):
+        parts.append(series(style, _marks(frame, heights, x, style, name)))
     entries, below = legend(styles, up[0] + 64)
-    seeds = counted(len(own[0].seeds), "seed")
-    caption = f"Mean over {seeds} and all levels; lines reach from the least to the most of any seed."
+    caption = (
+        f"Each image by its own rate: mean over {counted(len(seeds), 'seed')} and all levels; lines reach from the "
+        "least to the most of any seed."
+    )
     name = "5-image-by-image" + ("" if row == "T1" else f"-{row.lower()}")
-    title = f"Soft against hard, image by image ({OBJECTIVES.get(row, row)})"
+    title = f"Soft against hard, image by image ({OBJECTIVES[own[0].control.about.objective]})"
     return Figure(name, title, caption, below, Markup("").join([*parts, *entries]))
 
 
-def _middle(top: float, row_height: float, place: int) -> float:
-    return top + row_height * (place + 0.5)
-
-
-def _marks(one: Contrast, order: Mapping[str, int], x: Scale, top: float, row_height: float, name: str) -> list[Markup]:
+def _marks(frame: pd.DataFrame, heights: Mapping[str, float], x: Scale, style: Style, name: str) -> list[Markup]:
     marks = []
-    for row in one.by_image.itertuples():
-        if row.image not in order or not math.isfinite(row.mean):
+    for row in frame.itertuples():
+        if row.image not in heights or not math.isfinite(row.mean):
             continue
-        y = _middle(top, row_height, order[row.image])
+        y = heights[row.image]
         marks.append(Markup('<path class="whisker" d="M{},{}H{}"/>').format(x(row.low), y, x(row.high)))
         says = f"{row.image}, {name}: {row.mean:+.2f} %"
-        shape = style_of(0 if one.control.about.stage == "soft-continued" else 1).shape
         marks.append(
             Markup('<path class="mark" d="{}" transform="translate({},{}) scale(1.3)"><title>{}</title></path>').format(
-                shape, x(row.mean), y, says
+                style.shape, x(row.mean), y, says
             )
         )
     return marks

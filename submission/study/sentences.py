@@ -3,10 +3,11 @@
 import math
 from collections.abc import Iterator, Sequence
 
+from harness.progress import counted
 from submission.study.columns import signed
 from submission.study.contrasts import Contrast
 from submission.study.measured import Study
-from submission.study.names import stage_title
+from submission.study.names import OBJECTIVES, stage_title
 from submission.study.questions import Answer
 from submission.study.runs import CODED
 from submission.study.statistics import Interval
@@ -24,7 +25,7 @@ def percent(value: float) -> str:
 
 def of_interval(interval: Interval) -> str:
     """`95 % interval +0.31 to +2.09 %, 3 seeds`."""
-    seeds = f"{interval.seeds} seed{'' if interval.seeds == 1 else 's'}"
+    seeds = counted(interval.seeds, "seed")
     if not interval.known:
         return f"no interval, {seeds}"
     return f"95 % interval {signed(interval.low)} to {signed(interval.high)} %, {seeds}"
@@ -49,62 +50,74 @@ def of_contrast(one: Contrast) -> str:
     return f"{network}, {one.label}: {said} {where}."
 
 
-def of_answer(answer: Answer) -> str:
-    """`P1. Does ...? Yes: ... (measured).`"""
-    return f"{answer.name}. {answer.question} {answer.verdict.capitalize()}: {answer.reason}{_measured(answer)}"
+def of_answer(answer: Answer, image_set: str) -> str:
+    """`P1. Does ...? Yes: ... (on Kodak: measured).`"""
+    said = f"{answer.name}. {answer.question} {answer.verdict.capitalize()}: {answer.reason}"
+    return said + _measured(answer, image_set)
 
 
-def _measured(answer: Answer) -> str:
+def _measured(answer: Answer, image_set: str) -> str:
     parts = "; ".join(
         f"{part.label} {signed(part.interval.mean)} %, {of_interval(part.interval)}" for part in answer.parts
     )
     further = " Seeds 4 and 5 are called for." if answer.further_seeds else ""
-    return (f" ({parts})." if parts else ".") + further
+    return (f" (on {image_set}: {parts})." if parts else ".") + further
 
 
-def of_stages(found: Sequence[Contrast]) -> Iterator[str]:
-    """How much of soft-then-hard is hardness, and what becomes of the gap between training and coding."""
-    by_stages = {
-        (one.test.about.stage, one.control.about.stage): one
-        for one in found
-        if not one.test.key.skips and one.test.key.image_set == found[0].test.key.image_set
-    }
-    whole, hardness = by_stages.get(("hard", "soft-continued")), by_stages.get(("hard", "decoder-only"))
-    if whole and hardness:
-        share = 100 * hardness.gain.mean / whole.gain.mean if whole.gain.mean else math.nan
+def of_stages(found: Sequence[Contrast], image_sets: Sequence[str]) -> Iterator[str]:
+    """On each set: how much of soft-then-hard is hardness, and what becomes of the gap between training and coding."""
+    for image_set in image_sets:
+        by_stages = {
+            (one.test.about.stage, one.control.about.stage): one
+            for one in found
+            if not one.test.key.skips and one.test.key.image_set == image_set
+        }
+        whole, hardness = by_stages.get(("hard", "soft-continued")), by_stages.get(("hard", "decoder-only"))
+        if whole and hardness and whole.seeds == hardness.seeds:
+            yield _share_of_hardness(whole, hardness)
+        if whole:
+            yield from _gaps(whole)
+
+
+def _share_of_hardness(whole: Contrast, hardness: Contrast) -> str:
+    share = 100 * hardness.gain.mean / whole.gain.mean if whole.gain.mean else math.nan
+    said = f", a share of {share:.0f} %" if whole.gain.above and hardness.gain.above else ""
+    return (
+        f"{_place(whole)}: against equal further steps with noise (a), stage hard (c) gives {signed(whole.gain.mean)} "
+        f"% of rate; of that, hardness alone (c against b) is {signed(hardness.gain.mean)} %{said} "
+        f"({of_interval(whole.gain)} of the whole)."
+    )
+
+
+def _gaps(whole: Contrast) -> Iterator[str]:
+    """Of the seeds that have both."""
+    before, after = whole.control.gap(), whole.test.gap()
+    seeds = [seed for seed in before if seed in after]
+    if seeds:
+        noise, hard = (sum(values[seed] for seed in seeds) / len(seeds) for values in (before, after))
         yield (
-            f"Against equal further steps with noise (a), stage hard (c) gives {signed(whole.gain.mean)} % of rate; of "
-            f"that, hardness alone (c against b) is {signed(hardness.gain.mean)} %"
-            + (f", a share of {share:.0f} %" if whole.gain.above and hardness.gain.above else "")
-            + f" ({of_interval(whole.gain)} of the whole)."
+            f"{_place(whole)}: the gap of J between training and coding is {signed(noise)} % of the rate with noise "
+            f"(a) and {signed(hard)} % after stage hard (c), {counted(len(seeds), 'seed')}."
         )
-    for one in by_stages.values():
-        if (one.test.about.stage, one.control.about.stage) == ("hard", "soft-continued"):
-            before, after = one.control.gap(), one.test.gap()
-            if before and after:
-                yield (
-                    f"The gap of J between training and coding is {signed(_mean(before))} % of the rate with "
-                    f"noise (a) and {signed(_mean(after))} % after stage hard (c)."
-                )
 
 
-def _mean(values: dict[int, float]) -> float:
-    return sum(values.values()) / len(values)
+def _place(one: Contrast) -> str:
+    return f"On {one.test.key.image_set}, trained for {OBJECTIVES[one.test.about.objective]}"
 
 
-def of_warm_starts(agrees: Sequence[str]) -> str:
-    """How far row S may be read: `agrees` are the column of row C's table."""
+def of_warm_starts(agrees: Sequence[str], image_set: str) -> str:
+    """How far row S may be read: `agrees` are the column of row C's table on that set."""
     known = [word for word in agrees if word in ("yes", "no")]
     if not known:
         return "Branches of row S begin from a network trained with noise: they answer as finishing surrogates only."
     if all(word == "yes" for word in known):
         return (
-            f"Trained from scratch (row C), {_counted(len(known))} the sign of row S: so far as these go, its "
-            "branches may be read as more than finishing surrogates."
+            f"Trained from scratch (row C, {image_set}), {_counted(len(known))} the sign of row S: so far as these "
+            "go, its branches may be read as more than finishing surrogates."
         )
     return (
-        f"Trained from scratch (row C), {known.count('no')} of {len(known)} differences have another sign than in row "
-        "S: its branches answer as finishing surrogates only."
+        f"Trained from scratch (row C, {image_set}), {known.count('no')} of {len(known)} differences have another sign "
+        "than in row S: its branches answer as finishing surrogates only."
     )
 
 

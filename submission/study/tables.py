@@ -98,8 +98,8 @@ class Findings:
         """What the numbers support beside the answers to the primary questions."""
         said = list(sentences.of_seeds(self.study, self.answers))
         for row in ("T1", "T1m"):
-            said += sentences.of_stages(self.contrasts.get(row, []))
-        said.append(sentences.of_warm_starts(self.agrees))
+            said += sentences.of_stages(self.contrasts.get(row, []), self.study.image_sets)
+        said.append(sentences.of_warm_starts(self.agrees, self.study.main_set))
         said += [sentences.of_contrast(one) for found in self.contrasts.values() for one in found]
         return [*said, sentences.SCOPE, RECONSTRUCTIONS, *([self.made.sentence] if self.made else [])]
 
@@ -111,9 +111,10 @@ class Findings:
 
 def _tables(found: Findings) -> list[Table]:
     study = found.study
+    on = f"All five are answered on {study.main_set}."
     holm = "Yes needs p below 0.05 after Holm's correction over the five; a question without data counts as p = 1."
     made = [
-        Table("primary", QUESTIONS_TITLE, columns.ANSWERS, frames.answer_rows(found.answers), [holm], OF_ANSWERS),
+        Table("primary", QUESTIONS_TITLE, columns.ANSWERS, frames.answer_rows(found.answers), [holm, on], OF_ANSWERS),
         Table(
             "stages",
             STAGES_TITLE,
@@ -181,7 +182,7 @@ def printed(found: Findings) -> dict[str, bytes]:
             {
                 "sources": found.sources,
                 "tables": {table.name: table.records() for table in found.tables},
-                "answers": [sentences.of_answer(answer) for answer in found.answers],
+                "answers": [sentences.of_answer(answer, found.study.main_set) for answer in found.answers],
                 "sentences": found.sentences,
             }
         ),

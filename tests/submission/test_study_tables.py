@@ -282,6 +282,50 @@ def test_gains_are_those_of_the_definition(folder: Path, planted: Findings) -> N
     assert (low, high) == pytest.approx(expected.mean() + np.array([-1, 1]) * 4.302653 / 3**0.5 * expected.std())
 
 
+def test_an_image_is_held_against_its_own_rate(folder: Path, planted: Findings) -> None:
+    frame = pd.read_csv(folder / "runs.csv")
+    frame = frame[(frame["row"] == "T1") & (frame["mode"] == "coded") & (frame["image_set"] == KODAK)]
+    frame = frame[(frame["skip_uncoded"] == "off") & (frame["seed"] != 2)]
+    frame["R"] = frame["bits"] / (frame["width"] * frame["height"])
+    frame["J"] = frame["R"] + frame["lambda"] * (1 - frame["msssim_paper"])
+    by = frame.set_index(["stage", "image", "seed", "level"])[["R", "J"]]
+    control, test = by.loc["soft-continued"], by.loc["hard"]
+    expected = (100 * (control["J"] - test["J"]) / control["R"]).groupby("image").mean()
+    found = contrast(cell(planted.study, "T1", "T1 c"), cell(planted.study, "T1", "T1 a"))
+    assert found is not None
+    assert found.by_image([1, 3]).set_index("image")["mean"].to_dict() == pytest.approx(expected.to_dict())
+
+
+def test_only_seeds_that_all_stages_have_are_shown_beside_each_other(tmp_path: Path) -> None:
+    """Stage c lacks seed 3, and seed 3 is far better than the others: it moves no figure."""
+    rows = [row for row in simulated(EFFECTS) if row.row == "T1"]
+    rows = [replace(row, bits=row.bits / 2) if row.seed == 3 else row for row in rows]
+    part, two = [], []
+    for row in rows:
+        part += [row] if row.seed != 3 or row.stage != "hard" else []
+        two += [row] if row.seed != 3 else []
+    shown = []
+    for name, own in (("part", part), ("two", two)):
+        (tmp_path / name).mkdir()
+        write_runs(tmp_path / name / "runs.csv", own)
+        assert write_tables(tmp_path / name) == 0
+        found = findings_of(tmp_path / name)
+        stages = next(table for table in found.tables if table.name == "stages").frame
+        assert set(stages["seeds"]) == {2}
+        figure = (tmp_path / name / "figures/4-rate-distortion.svg").read_text()
+        gaps = [sentence for sentence in found.sentences if "gap of J" in sentence]
+        shown.append([(tmp_path / name / "soft_then_hard.csv").read_text(), figure, gaps])
+        assert len(gaps) == 2 and f"On {KODAK}, " in gaps[0] and f"On {CLIC}, " in gaps[1]
+    assert shown[0] == shown[1]
+
+
+def test_sentences_say_on_which_set(planted: Findings, folder: Path) -> None:
+    first = [sentence for sentence in planted.sentences if "against equal further steps" in sentence]
+    assert [sentence.split(",")[0] for sentence in first] == [f"On {KODAK}", "On CLIC 2025 validation", f"On {KODAK}"]
+    answers = json.loads((folder / "study.json").read_text())["answers"]
+    assert all(f"(on {KODAK}: " in answer for answer in answers)
+
+
 def test_bd_rates_are_those_of_curves_that_are_known(planted: Findings) -> None:
     """The same quality at 5 % less rate, and at every level."""
     found = contrast(cell(planted.study, "T1", "T1 c"), cell(planted.study, "T1", "T1 a"))
