@@ -90,6 +90,7 @@ CONTRASTS: Columns = (
     interval("images", "interval", "over images"),
     number("bd", "BD-rate", "PCHIP", percent),
     interval("bd", "interval", "over seeds"),
+    interval("bd_images", "interval", "over images"),
     number("seeds", "seeds", "", integer),
     number("levels", "levels", "", integer),
     number("images", "images", "", integer),

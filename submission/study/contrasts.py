@@ -53,10 +53,11 @@ class Contrast:
     @cached_property
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """By seed, level and image: J saved, and the control's rate, both in bits per pixel."""
-        saved = self._figure(self.control, "loss") - self._figure(self.test, "loss")
-        return saved, self._figure(self.control, "bpp")
+        saved = self.figure(self.control, "loss") - self.figure(self.test, "loss")
+        return saved, self.figure(self.control, "bpp")
 
-    def _figure(self, cell: Cell, name: str) -> np.ndarray:
+    def figure(self, cell: Cell, name: str) -> np.ndarray:
+        """A figure of either cell by seed, level and image."""
         blocks = [[self._block(cell, seed, level) for level in self.levels] for seed in self.seeds]
         return np.array([[block.figure(name, self.images) for block in of_seed] for of_seed in blocks])
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from leaderboard.units import decibels
+from submission.study.bootstrap import bd_over_images
 from submission.study.contrasts import Contrast, centred_contrast, contrast, control_of
 from submission.study.measured import Cell, Study, common_seeds
 from submission.study.names import STAGES, stage_title
@@ -78,6 +79,7 @@ def contrast_rows(found: Sequence[Contrast]) -> pd.DataFrame:
 
 def _contrast_row(one: Contrast) -> dict[str, Any]:
     low, high = one.over_images
+    bd_low, bd_high = bd_over_images(one)
     return {
         "image_set": one.test.key.image_set,
         "network": one.test.about.network,
@@ -89,6 +91,8 @@ def _contrast_row(one: Contrast) -> dict[str, Any]:
         "images_low": low,
         "images_high": high,
         **spread("bd", one.bd),
+        "bd_images_low": bd_low,
+        "bd_images_high": bd_high,
         "seeds": len(one.seeds),
         "levels": len(one.levels),
         "images": len(one.images),

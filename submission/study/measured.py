@@ -1,7 +1,8 @@
 """What `runs.csv` says of each cell of a study: rate, distortion and their weighted sum, image by image.
 
-J = R + lambda D with R in bits per pixel; D is the mean squared error of pixels in 0..255, or 1 - MS-SSIM by the
-papers' definition. A set's figure is the plain mean over its images, so that J of the set is the mean of the images' J.
+J = R + lambda D with R in bits per pixel; D is what was minimised in training: the mean squared error of pixels in
+0..255, or 1 - MS-SSIM by the competition's definition. A set's figure is the plain mean over its images, so that J of
+the set is the mean of the images' J.
 """
 
 import math
@@ -214,10 +215,12 @@ def _order(key: Key) -> tuple[str, str, str, bool]:
 
 
 def distortion(row: RunRow) -> float:
-    """D of an image; NaN where its sides are too short for the papers' MS-SSIM."""
+    """D of an image; NaN where its sides are too short for the papers' MS-SSIM, by which BD-rates are."""
     if row.objective != MS_SSIM:
         return PEAK**2 * row.mse
-    return math.nan if row.msssim_paper is None else 1 - row.msssim_paper
+    if row.msssim_paper is None or row.msssim_competition is None:
+        return math.nan
+    return 1 - row.msssim_competition
 
 
 def _cell(key: Key, blocks: Mapping[tuple[str, int, int], Mapping[str, RunRow]]) -> Cell:

@@ -57,11 +57,12 @@ LEFT_OUT_NOTE = (
     "codec, against coding all of them."
 )
 CONTRAST_NOTE = (
-    "dJ/R is (J of the control - J) / R of the control at equal lambda, J = R + lambda D with hard rounding: to first "
-    "order the rate saved at equal quality, mean over levels. Sets are plain means over images. The interval over "
-    "seeds is Student's, that over images a bootstrap of the mean over seeds. What was trained with rounding around 0 "
-    "(J, zero-centre off) is compared as it was trained, by stated bits; beside that stands the same with both rounded "
-    "around their means, as coding does."
+    "dJ/R is (J of the control - J) / R of the control at equal lambda, J = R + lambda D with hard rounding, D by the"
+    " competition's MS-SSIM or the MSE: to first order the rate saved at equal quality, mean over levels. BD-rates "
+    "are by the papers' MS-SSIM, or PSNR. Sets are plain means over images. The interval over seeds is Student's, "
+    "those over images a bootstrap of the mean over seeds. What was trained with rounding around 0 (J, zero-centre "
+    "off) is compared as it was trained, by stated bits; beside that stands the same with both rounded around their "
+    "means, as coding does."
 )
 
 

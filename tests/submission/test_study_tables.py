@@ -18,7 +18,10 @@ import pytest
 from study_runs import CLIC, KODAK, SEEDS, rising, simulated, write_gradients, write_study
 
 from harness.errors import ClicError
+from leaderboard.bdrate import bd_rate
+from leaderboard.curves import MEASURED, MEASURES, Curve, Point
 from submission.study.bins import PLACES, bits, distortion, expected_gradient, gradient_curves
+from submission.study.bootstrap import bd_over_images, bd_rates
 from submission.study.contrasts import contrast, control_of
 from submission.study.identical import IDENTICAL
 from submission.study.made import write_made
@@ -287,7 +290,7 @@ def test_an_image_is_held_against_its_own_rate(folder: Path, planted: Findings) 
     frame = frame[(frame["row"] == "T1") & (frame["mode"] == "coded") & (frame["image_set"] == KODAK)]
     frame = frame[(frame["skip_uncoded"] == "off") & (frame["seed"] != 2)]
     frame["R"] = frame["bits"] / (frame["width"] * frame["height"])
-    frame["J"] = frame["R"] + frame["lambda"] * (1 - frame["msssim_paper"])
+    frame["J"] = frame["R"] + frame["lambda"] * (1 - frame["msssim_competition"])
     by = frame.set_index(["stage", "image", "seed", "level"])[["R", "J"]]
     control, test = by.loc["soft-continued"], by.loc["hard"]
     expected = (100 * (control["J"] - test["J"]) / control["R"]).groupby("image").mean()
@@ -335,6 +338,45 @@ def test_bd_rates_are_those_of_curves_that_are_known(planted: Findings) -> None:
         ratio = np.array(test.bpp) / np.array(control.bpp)
         assert test.score == pytest.approx(control.score)
         assert found.bd_by_seed[seed] == pytest.approx(100 * (np.exp(np.log(ratio).mean()) - 1), abs=0.02)
+
+
+def test_bd_rates_of_many_curves_at_once_are_those_of_one_after_the_other() -> None:
+    """Of curves by chance, whose slopes turn, flatten and overlap in part."""
+    rng = np.random.default_rng(8)
+    log_rate, score = (np.cumsum(rng.gamma(0.7, 1.0, (2, 300, 4)) + 0.01, axis=-1) for _ in range(2))
+    score[1] += rng.normal(0, 1, (300, 1))
+    found = bd_rates(log_rate[0], score[0], log_rate[1], score[1])
+    checked = 0
+    for place, value in enumerate(found):
+        curves = []
+        for side in range(2):
+            points = [
+                Point(math.exp(rate), db) for rate, db in zip(log_rate[side, place], score[side, place], strict=True)
+            ]
+            curves.append(Curve(f"{side}", KODAK, MEASURES["psnr_paper"], MEASURED, points))
+        percent = bd_rate(*curves).percent
+        assert (percent is None) == math.isnan(value)
+        if percent is not None:
+            assert value == pytest.approx(percent, rel=1e-9, abs=1e-9)
+            checked += 1
+    assert checked > 100
+
+
+def test_the_bootstrap_of_a_bd_rate_is_that_of_the_images(planted: Findings) -> None:
+    """Each resample by hand: images as often as they were drawn, then the curves of the set."""
+    found = contrast(cell(planted.study, "T1", "T1 c"), cell(planted.study, "T1", "T1 a"))
+    assert found is not None
+    low, high = bd_over_images(found)
+    assert low < found.bd.mean < high and high - low < 1
+    drawn = np.repeat(np.arange(6), resampled(6)[17].astype(int))
+    by_hand = replace(found, images=tuple(found.images[place] for place in drawn))
+    curves = [[one.figure(cell, "bpp") for cell in (one.test, one.control)] for one in (found, by_hand)]
+    weights = resampled(6)[17] / 6
+    assert np.einsum("sli,i->sl", curves[0][0], weights) == pytest.approx(curves[1][0].mean(axis=2))
+    by_seed = np.mean(list(by_hand.bd_by_seed.values()))
+    assert low - 0.5 < by_seed < high + 0.5
+    frame = pd.read_csv(io.StringIO(next(table for table in planted.tables if table.name == "row-t1").csv()))
+    assert frame["bd_images_low"].notna().all() and (frame["bd_images_low"] <= frame["bd_images_high"]).all()
 
 
 def test_controls_are_those_of_the_run_table(planted: Findings) -> None:
