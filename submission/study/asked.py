@@ -37,6 +37,8 @@ RESTS_ON: Mapping[str, Rests] = {
     "P5": _annealing,
 }
 """Cells that a question compares; what these go on from is trained with them. P4 needs row G as well."""
+ROWS_OF: Mapping[str, Sequence[str]] = {"P1": ["T1"], "P2": ["T1"], "P3": ["S", "S2"], "P4": ["S"], "P5": ["S"]}
+"""The rows that are run for a question."""
 NEEDS_GRADIENTS = ("P4",)
 
 

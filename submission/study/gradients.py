@@ -133,6 +133,13 @@ def at_end(quantizer: Quantizer) -> Quantizer:
     return replace(quantizer, **{name: float(temperatures_of(quantizer)[-1])})  # type: ignore[type-var]
 
 
+def named(quantizer: Quantizer) -> tuple[str, float | None, str, str]:
+    """Surrogate, temperature at a stage's end, routing and slope, as a table of gradients has them."""
+    temperatures = temperatures_of(quantizer)
+    last = float(temperatures[-1]) if temperatures else None
+    return surrogate_of(quantizer), last, getattr(quantizer, "routing", ""), getattr(quantizer, "slope", "")
+
+
 def measure(task: GradientTask) -> Iterator[GradientRow]:
     """The rows of one trunk. Raises ClicError where it was not trained yet."""
     torch.set_num_threads(1)
@@ -185,7 +192,7 @@ def measure(task: GradientTask) -> Iterator[GradientRow]:
                 ends = torch.autograd.grad(cost(image, quantization, generator), [place.shift, place.gain])
                 for rows, gradient in zip(taken.values(), ends, strict=True):
                     rows[-1].append(gradient)
-        temperatures = temperatures_of(surrogate)
+        name_of, temperature, routing, slope = named(surrogate)
         for name, rows in taken.items():
             draws = torch.stack([torch.stack(row) for row in rows])  # (batches, draws, C)
             means = draws.mean(dim=(0, 1))
@@ -194,10 +201,10 @@ def measure(task: GradientTask) -> Iterator[GradientRow]:
                 yield GradientRow(
                     network=cell.network,
                     seed=task.seed,
-                    surrogate=surrogate_of(surrogate),
-                    temperature=float(temperatures[-1]) if temperatures else None,
-                    routing=getattr(surrogate, "routing", ""),
-                    slope=getattr(surrogate, "slope", ""),
+                    surrogate=name_of,
+                    temperature=temperature,
+                    routing=routing,
+                    slope=slope,
                     parameter=name,
                     channel=channel,
                     mean=float(means[channel]),

@@ -2,11 +2,15 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import pandas as pd
 
+from submission.study.cells import label_of
+from submission.study.gradients import gradient_tasks, named
 from submission.study.measured import TRUNK, Study
 from submission.study.names import is_on
+from submission.study.plan import Study as Plan
 from submission.study.plan import read_study, study_names
 from submission.study.questions import SEEDS
 from submission.study.risks import Risks
@@ -37,8 +41,29 @@ def _missing(study: Study, risks: Risks) -> Iterator[tuple[str, str]]:
         short = [str(seed) for seed, count in sorted(counts.items()) if count < max(counts.values())]
         if short:
             yield cell.key.row, f"{name}: seed {', '.join(short)} is not coded to its end"
+    yield from (("G", what) for what in _gradients(study, risks))
+
+
+def _gradients(study: Study, risks: Risks) -> Iterator[str]:
+    """What row G lacks: all of it, a network, or seeds of a surrogate."""
     if not risks.all:
-        yield "G", "gradients.csv"
+        yield "gradients.csv"
+        return
+    seeds = {(one.network, one.surrogate, one.temperature, one.routing, one.slope): len(one.risk) for one in risks.all}
+    for task in gradient_tasks(_plan_of(study), Path(), Path(), [1]):
+        if task.cell.network not in risks.networks:
+            yield f"{task.cell.network}: gradients of all surrogates"
+            continue
+        for one in task.surrogates:
+            found = seeds.get((task.cell.network, *named(one)), 0)
+            if found < SEEDS:
+                yield f"{task.cell.network} {label_of(one)}: gradients of {found} of {SEEDS} seeds"
+
+
+def _plan_of(study: Study) -> Plan:
+    """The study that the rows name, or the run table where it is a file's."""
+    name = study.rows[0].study
+    return read_study(name if name in study_names() else "full")
 
 
 def _planned(study: Study) -> dict[str, list[tuple[str, bool]]]:
@@ -46,9 +71,8 @@ def _planned(study: Study) -> dict[str, list[tuple[str, bool]]]:
 
     They are those of the study that the rows name, or of the run table where it is a file's.
     """
-    name = study.rows[0].study
     found: dict[str, list[tuple[str, bool]]] = {}
-    for cell in read_study(name if name in study_names() else "full").cells:
+    for cell in _plan_of(study).cells:
         if cell.training.stage != TRUNK:
             found.setdefault(cell.row, []).extend((cell.name, is_on(skip)) for skip in cell.skip_uncoded)
     return found

@@ -11,7 +11,7 @@ without it, so that it is right on average; where less than nothing would be lef
 import csv
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -59,6 +59,21 @@ class Risk:
     risk: Mapping[int, float]
     plateau: Mapping[int, float]
 
+    def up_to(self, seed: int) -> "Risk":
+        """The same of the first seeds alone."""
+
+        def kept(values: Mapping[int, float]) -> dict[int, float]:
+            return {at: value for at, value in values.items() if at <= seed}
+
+        return replace(
+            self,
+            mismatch=kept(self.mismatch),
+            bias=kept(self.bias),
+            deviation=kept(self.deviation),
+            risk=kept(self.risk),
+            plateau=kept(self.plateau),
+        )
+
     @property
     def family(self) -> str:
         """The curve in a plot over temperature that it is a point of."""
@@ -86,6 +101,10 @@ class Risks:
     def networks(self) -> list[str]:
         """Whose gradients were measured."""
         return sorted({one.network for one in self.all})
+
+    def up_to(self, seed: int) -> "Risks":
+        """The same of the first seeds alone."""
+        return Risks([one.up_to(seed) for one in self.all if min(one.risk) <= seed])
 
     def shrinking(self, network: str) -> dict[float, Risk]:
         """Those of SUA-A (split, unit) by temperature; its ends are noise (1) and mixed (0), bit for bit."""

@@ -3,12 +3,15 @@
 import math
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from harness.progress import counted
+from submission.study.asked import ROWS_OF
 from submission.study.columns import signed
 from submission.study.contrasts import Contrast
-from submission.study.measured import Study
+from submission.study.measured import Cell, Study
 from submission.study.names import OBJECTIVES, stage_title
-from submission.study.questions import Answer
+from submission.study.questions import SEEDS, Answer
 from submission.study.runs import CODED
 from submission.study.statistics import Interval
 
@@ -76,6 +79,7 @@ def of_stages(found: Sequence[Contrast], image_sets: Sequence[str]) -> Iterator[
         if whole and hardness and whole.seeds == hardness.seeds:
             yield _share_of_hardness(whole, hardness)
         if whole:
+            yield _points(whole)
             yield from _gaps(whole)
 
 
@@ -87,6 +91,37 @@ def _share_of_hardness(whole: Contrast, hardness: Contrast) -> str:
         f"% of rate; of that, hardness alone (c against b) is {signed(hardness.gain.mean)} %{said} "
         f"({of_interval(whole.gain)} of the whole)."
     )
+
+
+def _points(whole: Contrast) -> str:
+    """How many points of stage hard are better than stage a's in rate and in quality, and all of them."""
+    names = ["psnr"] if whole.test.about.objective == "mse" else ["msssim_paper", "msssim_competition"]
+    test, control = (
+        {name: _by_level(whole, cell, name) for name in ["bpp", *names]} for cell in (whole.test, whole.control)
+    )
+    fewer = test["bpp"] < control["bpp"]
+    better = np.logical_and.reduce([fewer, *(test[name] > control[name] for name in names)])
+    count, all_of_them = int(better.sum()), len(better)
+    shown, title = (4, "PSNR") if names == ["psnr"] else (5, "MS-SSIM, papers'")
+    points = "; ".join(
+        f"lambda {whole.test.lambdas[level]:g}: {control['bpp'][at]:.4f} to {test['bpp'][at]:.4f} bpp, "
+        f"{control[names[0]][at]:.{shown}f} to {test[names[0]][at]:.{shown}f} {title}"
+        for at, level in enumerate(whole.levels)
+    )
+    said = f"each of the {all_of_them} points" if count == all_of_them else f"{count} of {all_of_them} points"
+    verb = "is" if count in (1, all_of_them) else "are"
+    quality = "PSNR" if names == ["psnr"] else "MS-SSIM by both definitions"
+    return (
+        f"{_place(whole)}: {said} of stage hard (c) {verb} better than stage a's in bpp and {quality}, means of "
+        f"{counted(len(whole.seeds), 'seed')} ({points})."
+    )
+
+
+def _by_level(one: Contrast, cell: Cell, name: str) -> np.ndarray:
+    """Means over seeds and images; PSNR in dB, the mean of the images'."""
+    if name == "psnr":
+        return (-10 * np.log10(one.figure(cell, "mse"))).mean(axis=(0, 2))
+    return one.figure(cell, name).mean(axis=(0, 2))
 
 
 def _gaps(whole: Contrast) -> Iterator[str]:
@@ -125,16 +160,22 @@ def _counted(count: int) -> str:
     return "the one difference has" if count == 1 else f"all {count} differences have"
 
 
-def of_seeds(study: Study, answers: Sequence[Answer]) -> Iterator[str]:
-    """Whether seeds beyond the three were used, and for which questions they are called for."""
-    seeds = sorted({row.seed for row in study.rows})
-    beyond = [seed for seed in seeds if seed > 3]
-    if beyond:
-        rows = sorted({row.row for row in study.rows if row.seed in beyond})
+def of_seeds(study: Study, answers: Sequence[Answer], by_three: Sequence[Answer]) -> Iterator[str]:
+    """Whether seeds beyond the three were used, by the rule or not, and for which questions they are called for.
+
+    `by_three` are the answers that the first three seeds give alone.
+    """
+    beyond = sorted({row.seed for row in study.rows if row.seed > SEEDS})
+    added = {row.row for row in study.rows if row.seed > SEEDS}
+    asked = {row for answer in by_three if answer.further_seeds for row in ROWS_OF[answer.name]}
+    said = f"Seeds {', '.join(map(str, beyond))} were added to rows"
+    if added & asked:
         yield (
-            f"Seeds {', '.join(map(str, beyond))} were added to rows {', '.join(rows)} after the intervals of three "
-            "seeds covered 0 with a mean beyond 0.5 %, as fixed beforehand."
+            f"{said} {', '.join(sorted(added & asked))} after the intervals of three seeds covered 0 with a mean beyond "
+            "0.5 %, as fixed beforehand."
         )
+    if added - asked:
+        yield f"{said} {', '.join(sorted(added - asked))}, though the rule that was fixed beforehand did not ask for it."
     called = [answer.name for answer in answers if answer.further_seeds]
     if called:
         yield f"Seeds 4 and 5 are called for by {', '.join(called)}."

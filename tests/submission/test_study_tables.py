@@ -188,7 +188,46 @@ def test_seeds_4_and_5_are_called_for_by_the_rule(tmp_path: Path) -> None:
     more = simulated({("T1", "T1 c"): 2.5}, seeds=(1, 2, 3, 4, 5), spread=1.5, noise_seed=1)
     found = Findings(study_of([row for row in more if row.row == "T1"]), risks, {})
     assert by_name(found)["P2"].parts[0].interval.seeds == 5 and not by_name(found)["P2"].further_seeds
-    assert any("Seeds 4, 5 were added to rows T1" in sentence for sentence in found.sentences)
+    said = [sentence for sentence in found.sentences if "Seeds 4, 5 were added to rows T1" in sentence]
+    assert len(said) == 1 and said[0].endswith("as fixed beforehand.")
+
+
+def test_seeds_that_no_rule_asked_for_are_called_so(tmp_path: Path) -> None:
+    rows = [row for row in simulated({("T1", "T1 c"): 5.0}, seeds=(1, 2, 3, 4, 5)) if row.row == "T1"]
+    found = Findings(study_of(rows), read_risks(tmp_path / "none.csv"), {})
+    said = [sentence for sentence in found.sentences if "Seeds 4, 5" in sentence]
+    assert len(said) == 1 and said[0].endswith("did not ask for it.")
+
+
+def test_gradients_that_are_missing_are_named(tmp_path: Path) -> None:
+    write_study(tmp_path, [row for row in simulated(seeds=(1, 2, 3)) if row.row == "S"])
+    lines = (tmp_path / "gradients.csv").read_text().splitlines(keepends=True)
+    kept = [line for line in lines if not line.startswith("N,") and not line.startswith("H,3,sua-b,0.5,")]
+    (tmp_path / "gradients.csv").write_text("".join(kept))
+    missing = next(table for table in findings_of(tmp_path).tables if table.name == "missing").frame
+    assert missing[missing["row"] == "G"]["what"].tolist() == [
+        "H sua-b 0.5: gradients of 2 of 3 seeds",
+        "N: gradients of all surrogates",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("effect", "said"), [(5.0, "each of the 3 points of stage hard (c) is better"), (-5.0, "0 of 3")]
+)
+def test_each_point_of_t1_is_told(effect: float, said: str, tmp_path: Path) -> None:
+    rows = [row for row in simulated({("T1", "T1 c"): effect}) if row.row == "T1"]
+    rows = [
+        replace(row, msssim_paper=row.msssim_paper + 1e-3, msssim_competition=row.msssim_competition + 1e-3)  # type: ignore[operator]
+        if row.stage == "hard"
+        else row
+        for row in rows
+    ]
+    found = Findings(study_of(rows), read_risks(tmp_path / "none.csv"), {})
+    points = [sentence for sentence in found.sentences if "better than stage a's" in sentence]
+    assert len(points) == 2 and all(said in sentence for sentence in points)
+    control = cell(found.study, "T1", "T1 a").of("coded", 2)
+    mean = np.mean([block.mean("bpp") for block in control.values()])
+    assert f"lambda 10: {mean:.4f} to " in points[0] and points[0].startswith(f"On {KODAK}, trained for MS-SSIM: ")
 
 
 def test_warm_starts_claim_more_only_where_the_signs_agree(planted: Findings) -> None:
