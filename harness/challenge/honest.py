@@ -1,9 +1,11 @@
 """Whether a decoder decodes, or holds the pictures itself, which the challenge forbids.
 
-Two looks, and neither is a proof: a decoder that refuses whatever was altered passes the first, one that hides its
-pictures behind a cipher the second. The first runs the decoder on data that do not hold these pictures, which must not
-give them, and on data of which a half is random, which must not give all of them unchanged. The second searches the
-decoder's members for pictures, for bytes of the originals' files, and for the set's pixels at several scales.
+Two looks, and neither is a proof: a decoder that refuses whatever was altered passes the first. The second knows the
+formats that Pillow reads, and pixels; one that keeps its pictures otherwise, as behind a cipher or in streams of its
+own codec, passes that (docs/reliability.md). The first runs the decoder on data that do not hold these pictures, which
+must not give them, and on data of which a half is random, which must not give all of them unchanged. The second
+searches the decoder's members for pictures, for bytes of the originals' files, and for the set's pixels at several
+scales.
 """
 
 import io

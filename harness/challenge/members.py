@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from harness.challenge.texts import written_as_text
 from harness.images import SourceImage
 
 MAX_BYTES = 1 << 30  # unpacked from one member
@@ -34,6 +35,14 @@ _SIGNATURES = {
     b"\0\0\0\x0cjP  ": 0,
     b"\xff\x4f\xff\x51": 0,
     b"qoif": 0,
+}
+_PNG, _WEBP, _JPEG = b"\x89PNG\r\n\x1a\n", b"WEBP", b"\xff\xd8"
+# What stands near a picture's beginning, how far behind it, and the end of what comes before and may be left out.
+_BEHEADED = {
+    b"IHDR": (4, _PNG),
+    b"VP8 ": (0, _WEBP),
+    b"VP8L": (0, _WEBP),
+    b"\xff\xe0\0\x10JFIF\0": (0, _JPEG),
 }
 _PACKED: dict[bytes, Callable[[bytes], bytes]] = {
     b"\x1f\x8b": lambda data: zlib.decompressobj(wbits=31).decompress(data, MAX_BYTES),
@@ -60,6 +69,9 @@ def _unpacked(where: str, content: bytes, depth: int) -> Iterator[tuple[str, byt
                 yield from _unpacked(f"{where}/{info.filename}".lstrip("/"), inner, depth - 1)
         return
     yield where, content
+    if depth:
+        for what, inner in written_as_text(content):
+            yield from _unpacked(f"{where} ({what})", inner, depth - 1)
     for signature, unpack in _PACKED.items():
         if depth and content.startswith(signature):
             try:
@@ -76,6 +88,22 @@ def embedded_pictures(content: bytes) -> Iterator[str]:
             if at >= before and (found := _picture_at(content[at - before :])):
                 yield f"{found} at byte {at - before}"
             at = content.find(signature, at + 1)
+    for sign, (before, beginning) in _BEHEADED.items():
+        at = content.find(sign)
+        while at >= 0:
+            start = at - before
+            whole = content.startswith(beginning, max(0, start - len(beginning)), max(0, start))
+            if start >= 0 and not whole and (found := _picture_at(_whole(beginning, content[start:]))):
+                yield f"{found} without its beginning at byte {start}"
+            at = content.find(sign, at + 1)
+
+
+def _whole(beginning: bytes, rest: bytes) -> bytes:
+    """A picture's file with the beginning that was left out; WebP's holds the file's length, here of one chunk."""
+    if beginning == _WEBP:
+        size = int.from_bytes(rest[4:8], "little")
+        return b"RIFF" + min(4 + 8 + size + size % 2, (1 << 32) - 1).to_bytes(4, "little") + _WEBP + rest
+    return beginning + rest
 
 
 def _picture_at(content: bytes) -> str:

@@ -1,6 +1,9 @@
 """`clic verify --honest`: decoders that hold the pictures are found, decoders that decode are not."""
 
+import base64
+import gzip
 import io
+import json
 import lzma
 import random
 from collections.abc import Callable, Mapping
@@ -27,10 +30,18 @@ Make = Callable[[Mapping[str, Image.Image]], Mapping[str, bytes]]
 IGNORES = "#!/usr/bin/env python3\nimport os\nfrom pathlib import Path\nos.mkdir('images')\n"
 
 
-def png(image: Image.Image) -> bytes:
+def saved(image: Image.Image, form: str) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, "PNG")
+    image.save(buffer, form)
     return buffer.getvalue()
+
+
+def png(image: Image.Image) -> bytes:
+    return saved(image, "PNG")
+
+
+def webp(image: Image.Image) -> bytes:
+    return saved(image, "WEBP")
 
 
 def array(pixels: np.ndarray) -> bytes:
@@ -64,6 +75,59 @@ HOLDERS: dict[str, tuple[Make, str]] = {
     "small arrays": (
         lambda images: {f"{name}.npz": array(thumbnails(image)) for name, image in images.items()},
         "at 1/4 of its size",
+    ),
+    "base64 in a text": (
+        lambda images: {"names.txt": b"one two\n" + b"\n".join(base64.encodebytes(png(i)) for i in images.values())},
+        "(base64 at byte 8): holds a PNG of",
+    ),
+    "base64 of one line in JSON": (
+        lambda images: {
+            "table.json": json.dumps(
+                {n: base64.urlsafe_b64encode(webp(i)).decode() for n, i in images.items()}
+            ).encode()
+        },
+        "holds a WEBP of",
+    ),
+    "literals of a program": (
+        lambda images: {
+            f"{n}.py": b"\n".join(b'    b"%s"' % line for line in base64.encodebytes(webp(i)).split())
+            for n, i in images.items()
+        },
+        "holds a WEBP of",
+    ),
+    "hexadecimal digits": (
+        lambda images: {f"{name}.txt": webp(image).hex().encode() for name, image in images.items()},
+        "(hexadecimal at byte 0): holds a WEBP of",
+    ),
+    "escapes": (
+        lambda images: {
+            f"{n}.py": b'x = b"%s"' % "".join(f"\\x{byte:02x}" for byte in webp(i)).encode() for n, i in images.items()
+        },
+        "(escapes at byte 6): holds a WEBP of",
+    ),
+    "base85": (
+        lambda images: {f"{name}.txt": base64.b85encode(webp(image)) for name, image in images.items()},
+        "(base85 at byte 0): holds a WEBP of",
+    ),
+    "ascii85": (
+        lambda images: {f"{n}.txt": base64.a85encode(webp(i), adobe=True, wrapcol=70) for n, i in images.items()},
+        "(ascii85 at byte 0): holds a WEBP of",
+    ),
+    "a compressed text": (
+        lambda images: {f"{n}.gz": gzip.compress(base64.b64encode(lzma.compress(png(i)))) for n, i in images.items()},
+        "holds a PNG of",
+    ),
+    "WebP without its first 12 bytes": (
+        lambda images: {"weights.bin": NOISE + b"".join(webp(image)[12:] + NOISE for image in images.values())},
+        "holds a WEBP of 160 x 120 without its beginning at byte 5000",
+    ),
+    "PNG without its signature": (
+        lambda images: {f"{name}.bin": png(image)[8:] for name, image in images.items()},
+        "holds a PNG of 160 x 120 without its beginning at byte 0",
+    ),
+    "JPEG without its first marker": (
+        lambda images: {f"{name}.bin": saved(image, "JPEG")[2:] for name, image in images.items()},
+        "holds a JPEG of 160 x 120 without its beginning at byte 0",
     ),
     "numbers of half precision": (
         lambda images: {f"{n}.npz": array(thumbnails(i, 2).astype(np.float16) / 255 - 0.5) for n, i in images.items()},
