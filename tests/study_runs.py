@@ -25,7 +25,7 @@ PLAIN = RunRow(
     cell="",
     network="N",
     surrogate="noise",
-    temperature=None,
+    temperature="",
     routing="",
     slope="",
     zero_centre="on",
@@ -59,7 +59,12 @@ def plan() -> Iterator[tuple[RunRow, int]]:
     """All cells of the run table `full`, each with its number of levels, and as often as it is coded."""
     study = read_study("full")
     for cell in study.cells:
-        about = replace(PLAIN, **cell.columns(), stage=cell.training.stage, steps=cell.training.steps)
+        about = replace(
+            PLAIN,
+            **cell.columns() | {"temperature": cell.columns()["temperature"] or ""},
+            stage=cell.training.stage,
+            steps=cell.training.steps,
+        )
         levels = 1 if study.networks[cell.network].layers else 3
         for skip in cell.skip_uncoded:
             yield replace(about, skip_uncoded=skip), levels

@@ -111,13 +111,12 @@ class Cell:
 
     def columns(self) -> dict[str, Any]:
         """The settings, as columns of `runs.csv` have them."""
-        temperatures = temperatures_of(self.quantizer)
         return {
             "row": self.row,
             "cell": self.name,
             "network": self.network,
             "surrogate": surrogate_of(self.quantizer),
-            "temperature": float(temperatures[-1]) if temperatures else None,
+            "temperature": " to ".join(f"{number:g}" for number in temperatures_of(self.quantizer)) or None,
             "routing": getattr(self.quantizer, "routing", ""),
             "slope": getattr(self.quantizer, "slope", ""),
             "zero_centre": "on" if self.centring.zero_centre else "off",

@@ -20,7 +20,7 @@ LETTERS = "; ".join(title for title in STAGES.values() if ":" in title) + "."
 
 SURROGATES = {"sua-a": "SUA-A", "sua-b": "SUA-B", "sua-c": "SUA-C"}
 STOPPED = {"psg-1": "PSG-1", "psg-3": "PSG-3"}
-ANNEALED = ("soft-rounding", "gumbel")  # their `temperature` is the end of a schedule
+SHARPENED = ("soft-rounding", "gumbel")  # whose constant is no t from 0 to 1
 
 RECONSTRUCTIONS = (
     "SUA-A, SUA-B, SUA-C, PSG-1 and PSG-3 are our reconstructions: of Zhang, Li and Liu (arXiv 2309.17051) only the "
@@ -38,10 +38,13 @@ def fraction(value: float) -> str:
 
 
 def surrogate_title(row: RunRow) -> str:
-    """The surrogate with its temperature, routing and slope: `SUA-A t=1/2 (split, unit)`, `soft-rounding to 8`."""
+    """The surrogate with its temperature, routing and slope: `SUA-A t=1/2 (split, unit)`, `soft-rounding 1 to 8`."""
     name = SURROGATES.get(row.surrogate, row.surrogate)
-    if row.temperature is not None:
-        name += f" to {fraction(row.temperature)}" if row.surrogate in ANNEALED else f" t={fraction(row.temperature)}"
+    numbers = [fraction(float(number)) for number in row.temperature.split(" to ") if number]
+    if len(numbers) == 1:
+        name += f" at {numbers[0]}" if row.surrogate in SHARPENED else f" t={numbers[0]}"
+    elif numbers:
+        name += f" {' to '.join(numbers)}"
     choices = ", ".join(filter(None, (row.routing, row.slope)))
     return f"{name} ({choices})" if choices else name
 

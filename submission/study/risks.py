@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from harness.errors import ClicError
-from submission.study.names import ANNEALED, SURROGATES, fraction
+from submission.study.names import SHARPENED, SURROGATES, fraction
 from submission.study.statistics import t_interval
 
 NEEDED = (
@@ -86,7 +86,7 @@ class Risk:
         """Family and temperature."""
         if self.temperature is None:
             return self.family
-        word = " at " if self.surrogate in ANNEALED else " t="
+        word = " at " if self.surrogate in SHARPENED else " t="
         name, _, choices = self.family.partition(" (")
         return f"{name}{word}{fraction(self.temperature)}" + (f" ({choices}" if choices else "")
 

@@ -41,7 +41,7 @@ class RunRow:
     or 0 where `zero_centre` is off. Those are stated around their means too, as they are coded ("hard-centred"); and of
     `noise`, to which it is the same in training, H around 0 as well ("hard-around-zero"). `mse` is of pixels in 0..1,
     by 8-bit pixels in all modes. `steps` and `seconds` are those of the last stage alone, `parameters` the number of
-    weights. What does not apply is None.
+    weights. `temperature` is a number, or a schedule as "1 to 8". What does not apply is None, or an empty text.
     """
 
     study: str
@@ -49,7 +49,7 @@ class RunRow:
     cell: str
     network: str
     surrogate: str
-    temperature: float | None
+    temperature: str
     routing: str
     slope: str
     zero_centre: str
@@ -123,7 +123,7 @@ def export_runs(store: Store, study: str, image_sets: Mapping[str, str]) -> list
                     rows.append(
                         RunRow(
                             study=study,
-                            **{name: cell[name] for name in OF_CELL},
+                            **{name: cell[name] for name in OF_CELL} | {"temperature": _temperature(cell)},
                             stage=experiment.stage,
                             lambda_=experiment.lambda_,
                             seed=experiment.seed,
@@ -139,6 +139,12 @@ def export_runs(store: Store, study: str, image_sets: Mapping[str, str]) -> list
                         )
                     )
     return sorted(rows, key=_order)
+
+
+def _temperature(cell: Mapping[str, Any]) -> str:
+    """As the text that it is; older experiments have the number of a schedule's end, or nothing."""
+    given = cell["temperature"]
+    return "" if given is None else f"{given:g}" if isinstance(given, float) else str(given)
 
 
 def _order(row: RunRow) -> tuple[str, str, str, int, int, str, str, str]:

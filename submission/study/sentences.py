@@ -171,11 +171,11 @@ def of_seeds(study: Study, answers: Sequence[Answer], by_three: Sequence[Answer]
     said = f"Seeds {', '.join(map(str, beyond))} were added to rows"
     if added & asked:
         yield (
-            f"{said} {', '.join(sorted(added & asked))} after the intervals of three seeds covered 0 with a mean beyond "
-            "0.5 %, as fixed beforehand."
+            f"{said} {', '.join(sorted(added & asked))} after the intervals of three seeds covered 0 with a mean "
+            "beyond 0.5 %, as fixed beforehand."
         )
     if added - asked:
-        yield f"{said} {', '.join(sorted(added - asked))}, though the rule that was fixed beforehand did not ask for it."
+        yield f"{said} {', '.join(sorted(added - asked))}, though the rule fixed beforehand did not ask for it."
     called = [answer.name for answer in answers if answer.further_seeds]
     if called:
         yield f"Seeds 4 and 5 are called for by {', '.join(called)}."

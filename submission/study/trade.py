@@ -52,7 +52,7 @@ def family(study: Study, network: str) -> dict[float, Cell]:
             if about.surrogate in ("noise", "mixed"):
                 found[1.0 if about.surrogate == "noise" else 0.0] = cell
             elif about.surrogate == "sua-a" and (about.routing, about.slope) == ("split", "unit"):
-                found[about.temperature or 0.0] = cell
+                found[float(about.temperature)] = cell
     return dict(sorted(found.items(), reverse=True))
 
 

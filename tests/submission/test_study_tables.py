@@ -125,6 +125,11 @@ def test_holm_is_holms() -> None:
 # What is found, and what is not.
 
 
+def test_a_schedule_is_named_as_one(planted: Findings) -> None:
+    titles = {one.title for one in planted.study.cells}
+    assert {"soft-rounding 1 to 8", "gumbel 1/2 to 0.1", "SUA-A t=1/4 (split, unit)"} <= titles
+
+
 def test_a_whole_study_lacks_nothing(folder: Path) -> None:
     assert (folder / "tables/missing.csv").read_text() == "row,what\nall,nothing\n"
 
@@ -487,6 +492,8 @@ def test_named_files_have_their_columns_and_means(folder: Path) -> None:
     surrogates = pd.read_csv(folder / "surrogates.csv")
     names = "network,surrogate,temperature,seed,rate_bpp,distortion,loss_hard,loss_training,gain_percent,low,high"
     assert ",".join(surrogates.columns) == names
+    assert set(surrogates["temperature"].dropna()) == {"0.25", "0.5", "1 to 8", "0.5 to 0.1"}
+    assert set(pd.read_csv(folder / "runs.csv")["temperature"].dropna()) == {"0.25", "0.5", "1 to 8", "0.5 to 0.1"}
     noise = surrogates[surrogates["surrogate"] == "noise"]
     assert noise["gain_percent"].isna().all() and len(surrogates) == 3 * (6 + 9 + 5 + 7)
     assert (noise["loss_training"] > noise["loss_hard"]).all()
