@@ -41,6 +41,7 @@ def of_contrast(one: Contrast) -> str:
     if one.control.about.network != network:
         against = f"{one.control.about.network} with {against}"
     bits = "coded bytes" if one.mode == CODED else f"bits {one.bits}"
+    bits += ", small elements left out" if one.test.key.skips else ""
     where = f"({of_interval(one.gain)}; {len(one.images)} images of {one.test.key.image_set}, {bits})"
     if one.gain.above:
         said = f"saves {percent(one.gain.mean)} of the rate of {against} at equal quality"

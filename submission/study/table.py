@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 import pandas as pd
+from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.text import Text
 
@@ -17,6 +18,8 @@ from leaderboard.tables import Column, Columns
 from submission.study.columns import Ends, as_data
 
 MISSING = "–"
+KEYS = ("lambda_",)  # numbers that say what a row is
+KEY_WIDTH = 40  # beyond which words are broken into lines
 CONDITIONS = (
     "control",
     "mode",
@@ -37,6 +40,25 @@ class Section:
     columns: Columns
     frame: pd.DataFrame
     conditions: str
+
+    def fitting(self, width: int) -> list[Columns]:
+        """The columns in groups that fit side by side, each with those before it that say what a row is."""
+        count = next((at for at, one in enumerate(self.columns) if one.is_number and one.name not in KEYS), 0)
+        keys, others = self.columns[:count], self.columns[count:]
+        if not others:
+            return [self.columns]
+        taken = 1 + sum(min(self._width(column), KEY_WIDTH) for column in keys)
+        groups: list[list[Column]] = [[]]
+        for column in others:
+            if groups[-1] and taken + sum(map(self._width, groups[-1])) + self._width(column) > width:
+                groups.append([])
+            groups[-1].append(column)
+        return [[*keys, *group] for group in groups]
+
+    def _width(self, column: Column) -> int:
+        """Of a column in a terminal, with the space that parts it from the next."""
+        texts = [column.title, column.detail, *(column.text(row) for row in self.frame.itertuples())]
+        return 3 + max(map(cell_len, texts))
 
     @property
     def cells(self) -> list[list[str]]:
@@ -79,12 +101,12 @@ class Table:
         left = [column for column in columns if column not in same and column.name not in empty]
         return Section(heading, left, frame, said)
 
-    def terminal(self) -> RenderableType:
-        """For a terminal."""
+    def terminal(self, width: int) -> RenderableType:
+        """For a terminal of so many columns; what is too wide goes on below, beside the same first columns."""
         parts: list[RenderableType] = [Text(self.title, style="bold")]
         for section in self.sections:
             parts += [Text(section.heading, style="underline")] if section.heading else []
-            parts.append(tables.terminal(section.columns, section.frame))
+            parts += [tables.terminal(columns, section.frame) for columns in section.fitting(width)]
             parts += [Text(f"In all rows: {section.conditions}.\n", style="dim italic")] if section.conditions else []
         return Group(*parts, Text("\n".join([*self.notes, ""]), style="dim"))
 

@@ -255,6 +255,6 @@ def write_tables(folder: Path, check: bool = False) -> int:
     if not console.is_terminal:
         console = Console(width=WIDTH)
     for table in found.tables:
-        console.print(table.terminal())
+        console.print(table.terminal(console.width))
     log(f"wrote {counted(len(files), 'file')} to {folder}; study.html holds them all")
     return 0

@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 from study_runs import CLIC, KODAK, SEEDS, rising, simulated, write_gradients, write_study
 
 from harness.errors import ClicError
@@ -369,6 +370,7 @@ def test_only_seeds_that_all_stages_have_are_shown_beside_each_other(tmp_path: P
 def test_sentences_say_on_which_set(planted: Findings, folder: Path) -> None:
     first = [sentence for sentence in planted.sentences if "against equal further steps" in sentence]
     assert [sentence.split(",")[0] for sentence in first] == [f"On {KODAK}", "On CLIC 2025 validation", f"On {KODAK}"]
+    assert len(set(planted.sentences)) == len(planted.sentences)
     answers = json.loads((folder / "study.json").read_text())["answers"]
     assert all(f"(on {KODAK}: " in answer for answer in answers)
 
@@ -646,6 +648,25 @@ def test_check_writes_nothing_and_finds_changed_measurements(
 
 
 # What is printed.
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_tables_can_be_read_in_a_terminal(width: int, planted: Findings) -> None:
+    """No word and no number is cut, and each line begins with what it is of."""
+    for name in ("stages", "row-t1", "row-s", "gap", "gradients"):
+        table = next(table for table in planted.tables if table.name == name)
+        text = io.StringIO()
+        Console(file=text, width=width).print(table.terminal(width))
+        shown = text.getvalue()
+        assert "…" not in shown and max(map(len, shown.splitlines())) <= width
+        for section in table.sections:
+            for column, values in zip(section.columns, zip(*section.cells, strict=True), strict=True):
+                if column.is_number:
+                    assert all(value in shown for value in values)
+        if name == "stages":
+            lines = [line.split() for line in shown.splitlines()]
+            stages = [line[:2] for line in lines if line[:1] in (["soft"], ["a"], ["b"], ["c"], ["d"])]
+            assert len(stages) >= len(table.frame) and ["c", "10"] in stages
 
 
 def test_no_reconstruction_is_named_without_its_letter(folder: Path) -> None:
