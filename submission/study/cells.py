@@ -39,8 +39,8 @@ class Network:
 class Objective:
     """A distortion, and what goes with it: the side of its windows, its weight at the first and at the last level.
 
-    A step's gradient is scaled down to a norm of `clip_norm`. Norms are in units of the distortion: one that suits
-    MS-SSIM would cut every step with squared errors.
+    A step's gradient is scaled down to a norm of `clip_norm`. Norms are in units of the distortion: 1 seldom cuts
+    those of MS-SSIM, and always those of squared errors.
     """
 
     loss: str
