@@ -58,7 +58,7 @@ def oracle(table: pd.DataFrame, gains: np.ndarray, limits: dict[str, float]) -> 
     one_each = pd.get_dummies(table["image"]).to_numpy(float).T
     sums = [LinearConstraint(table[name].to_numpy(float)[None], -np.inf, limit) for name, limit in limits.items()]
     result = milp(
-        -gains,
+        -1e6 * gains,  # the solver stops at a gap of 1e-6, whatever the unit
         integrality=np.ones(len(gains)),
         bounds=Bounds(0, 1),
         options={"mip_rel_gap": 0},

@@ -96,7 +96,7 @@ def integer_program(candidates: pd.DataFrame, budget: int) -> float:
     value = candidates["msssim_competition"].fillna(0).to_numpy() * share
     one_each = pd.get_dummies(candidates["image"]).to_numpy(float).T
     result = milp(
-        -value,
+        -1e6 * value,  # the solver stops at a gap of 1e-6, whatever the unit
         integrality=np.ones(len(value)),
         bounds=Bounds(0, 1),
         options={"mip_rel_gap": 0},

@@ -184,7 +184,7 @@ def oracle(candidates: pd.DataFrame, budget: int) -> float:
         LinearConstraint(candidates["bytes"].to_numpy(float)[None], -np.inf, budget),
     ]
     options = {"mip_rel_gap": 0}
-    found = milp(-value, integrality=np.ones(len(value)), bounds=Bounds(0, 1), options=options, constraints=rules)
+    found = milp(-1e6 * value, integrality=np.ones(len(value)), bounds=Bounds(0, 1), options=options, constraints=rules)
     return math.fsum(value[found.x > 0.5])
 
 
