@@ -175,6 +175,7 @@ class _Run:
             "profile": self.request.profile.name,
             "objective": self.request.objective,
             "rates": [str(rate) for rate in dict.fromkeys(self.request.rates)],
+            "order": [codec.name for codec in codecs],
             "codecs": {
                 codec.name: {"spec": codec.spec, "sha256": codec.sha256, "config": json.loads(codec.config)}
                 for codec in codecs

@@ -16,13 +16,13 @@ def overview(comparison: Mapping[str, Any]) -> tuple[Columns, pd.DataFrame]:
     """Columns and rows for any of the tables' faces, of what `comparison.json` holds.
 
     A codec has MS-SSIM in dB (competition) at each rate, NaN where it does not reach it, and by how many per cent more
-    bytes it needs at equal MS-SSIM than the codec named first.
+    bytes it needs at equal MS-SSIM than the anchor.
     """
     reached = {(row["codec"], row["rate"]): row[MEASURE] for row in comparison["codecs"]}
     outcomes = [*comparison["codecs"], *comparison["unreached"]]
     rates = sorted({row["rate"] for row in outcomes}, key=float)
-    codecs = [codec for codec in comparison["run"]["codecs"] if any(row["codec"] == codec for row in outcomes)]
-    first = codecs[0]
+    codecs = named(comparison)
+    first = anchor(comparison)
     bd_rates = {
         row["codec"]: row["percent"]
         for row in comparison["bd_rate"]
@@ -40,6 +40,22 @@ def overview(comparison: Mapping[str, Any]) -> tuple[Columns, pd.DataFrame]:
     if len(codecs) > 1:
         columns.append(Column("bd_rate", "bytes", f"than {first}", lambda row: _signed(row.bd_rate)))
     return columns, rows
+
+
+def named(comparison: Mapping[str, Any]) -> list[str]:
+    """The codecs of a comparison as they were named, the report's subject first.
+
+    Comparisons made before this order was recorded have their rows in it, as far as a codec reached the highest rate.
+    """
+    outcomes = [*comparison["codecs"], *comparison["unreached"]]
+    found = sorted(outcomes, key=lambda row: -float(row["rate"]))
+    return list(comparison["run"].get("order") or dict.fromkeys(row["codec"] for row in found))
+
+
+def anchor(comparison: Mapping[str, Any]) -> str:
+    """The codec that the others' BD-rates are told against: the first named that is no union, which has no curve."""
+    codecs = named(comparison)
+    return next((codec for codec in codecs if codec not in comparison.get("unions", ())), codecs[0])
 
 
 def _at(place: int, rate: str) -> Column:

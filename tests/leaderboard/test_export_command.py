@@ -135,6 +135,31 @@ def test_tables_in_every_face(clic: Clic, here: Path) -> None:
     )
 
 
+def test_the_first_codec_is_the_anchor_whatever_its_name(clic: Clic, here: Path, tmp_path: Path) -> None:
+    """Also in files of before the order was recorded, where the subject lacks a row at the lowest rate."""
+
+    def against(made: dict[str, Any]) -> str:
+        (tmp_path / "comparison.json").write_text(json.dumps(made, sort_keys=True))
+        done = clic("export", tmp_path, "--to", "markdown")
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    command = ("compare", here / "photographs", "--out", here / "reversed", "--codec", "webp", "--codec", TOY)
+    done = clic(*command, "--rates", "0.5,2")
+    assert done.returncode == 0 and "than webp" in done.stdout
+    exported = clic("export", here / "reversed", "--to", "markdown").stdout
+    assert "bytes (than webp)" in exported and "toy" in exported
+    made = json.loads((here / "reversed" / "comparison.json").read_text())
+    del made["run"]["order"]
+    assert "bytes (than webp)" in against(made)
+    made["codecs"] = [row for row in made["codecs"] if (row["codec"], row["rate"]) != ("webp", "0.5")]
+    made["unreached"].append({"codec": "webp", "rate": "0.5", "reason": "too large"})
+    assert "bytes (than webp)" in against(made)
+    # a union has no curve to be set against
+    made["unions"], made["run"]["order"] = ["webp"], ["webp", "toy"]
+    assert "bytes (than toy)" in against(made)
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
