@@ -1,6 +1,7 @@
 """The columns of our tables, described once for every face."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -52,6 +53,30 @@ COMPARISON: Columns = (
     *_SCORES,
 )
 """A row of `codecs` in `comparison.json`."""
+
+_HAVE_COLUMNS = ("competition", "paper", "psnr", "msssim_competition", "msssim_paper")
+"""Objectives whose score stands in the columns of every table."""
+
+
+def comparison_columns(objective: str) -> Columns:
+    """The columns of a comparison that was selected by `objective`, whose score has one of its own if need be."""
+    if not has_own_column(objective):
+        return COMPARISON
+    return (*COMPARISON, score_column(objective, lambda row: row.selection_score))
+
+
+def has_own_column(objective: str) -> bool:
+    """Whether an objective's score is none of those that every table has."""
+    return objective not in _HAVE_COLUMNS
+
+
+def score_column(objective: str, value: Callable[[Any], float | None], detail: str = "chosen by") -> Column:
+    """An objective's score of the set, under its name."""
+    return Column(objective, objective, detail, lambda row: units.fixed(_number(value(row)), 4), value=value)
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
 
 
 def _signed(percent: float | None) -> str:

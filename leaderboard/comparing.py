@@ -19,12 +19,12 @@ from harness.imagesets import identify
 from harness.locks import exclusive
 from harness.progress import bar, log
 from harness.rates import Rate
-from harness.scores.objectives import psnr
+from harness.scores.objectives import objective, psnr
 from harness.store import DATABASE, WRITTEN, Store, open_store
 from harness.sweep.executor import Executor
 from harness.sweep.originals import Originals, record_originals
 from harness.sweep.plan import Plan
-from leaderboard.columns import BD_RATES, COMPARISON
+from leaderboard.columns import BD_RATES, comparison_columns
 from leaderboard.comparison import Reached, Unreached, compare
 from leaderboard.contenders import Choice, Contender, Request, choose, measure, plans, with_further
 from leaderboard.decoded import FOLDER, decode_all, decode_seconds, pictures_folder
@@ -162,6 +162,7 @@ class _Run:
             assert choice.selection is not None
             row |= {
                 "budget_bytes": choice.budget,
+                "objective": self.request.objective,
                 "selection_score": choice.selection.score,
                 "selection_bound": choice.selection.bound,
                 "decode_seconds": decode_seconds(self.store, choice.rows),
@@ -194,7 +195,7 @@ class _Run:
     ) -> Path | None:
         """Write JSON, tables and page; no page where no codec reached a rate."""
         out = self.store.folder
-        scores = _scores(choices)
+        scores = _scores(choices, objective(self.request.objective).columns)
         rows, rates = pd.DataFrame(comparison["codecs"]), pd.DataFrame(comparison["bd_rate"])
         if rates.empty:
             rates = pd.DataFrame(columns=[column.name for column in BD_RATES])
@@ -203,7 +204,8 @@ class _Run:
         write_atomic(out / "bd-rates.csv", as_csv(BD_RATES, rates).encode())
         if rows.empty:
             return None
-        write_atomic(out / "comparison.csv", as_csv(COMPARISON, rows).encode())
+        columns = comparison_columns(self.request.objective)
+        write_atomic(out / "comparison.csv", as_csv(columns, rows).encode())
         write_atomic(out / "scores.csv", scores.to_csv(index=False, lineterminator="\n").encode())
         compared = Compared(
             comparison,
@@ -269,8 +271,8 @@ def _dictionary(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _scores(choices: Mapping[tuple[str, Rate], Choice]) -> pd.DataFrame:
-    """Rows of scores.csv: codec, rate and image."""
+def _scores(choices: Mapping[tuple[str, Rate], Choice], measured: Sequence[str]) -> pd.DataFrame:
+    """Rows of scores.csv: codec, rate and image, with the scores that every image has and those `measured` beside."""
     tables = [
         choice.rows.assign(
             rate=str(rate),
@@ -283,7 +285,8 @@ def _scores(choices: Mapping[tuple[str, Rate], Choice]) -> pd.DataFrame:
         if isinstance(choice.outcome, Reached)
     ]
     columns = ["codec", "rate", "image", "width", "height", "point", "bytes", "bpp"]
-    columns += ["msssim_competition", "msssim_paper", "mse", "psnr", "pixels_sha256"]
+    columns += ["msssim_competition", "msssim_paper", "mse", "psnr"]
+    columns += [*(name for name in measured if name not in columns), "pixels_sha256"]
     return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
 
 

@@ -10,8 +10,8 @@ import pandas as pd
 from harness.errors import ClicError
 from harness.files import as_json
 from leaderboard import units
-from leaderboard.columns import BD_RATES, COMPARISON, LEADERBOARD
-from leaderboard.overview import overview
+from leaderboard.columns import BD_RATES, LEADERBOARD, comparison_columns
+from leaderboard.overview import objective, overview
 from leaderboard.results import CANDIDATE_COLUMNS, SCORE_COLUMNS, read_leaderboard, read_table
 from leaderboard.tables import FACES, Column, Columns
 
@@ -43,10 +43,15 @@ def _table(folder: Path, name: str | None) -> Rows:
     comparison = _comparison(folder / "comparison.json")
     makers: Mapping[str, Callable[[Mapping[str, Any]], Rows]] = {
         "overview": overview,
-        "board": lambda made: (COMPARISON, _frame(COMPARISON, made["codecs"])),
+        "board": _board,
         "bd-rates": lambda made: (BD_RATES, _frame(BD_RATES, made["bd_rate"])),
     }
     return makers[name or "overview"](comparison)
+
+
+def _board(made: Mapping[str, Any]) -> Rows:
+    columns = comparison_columns(objective(made))
+    return columns, _frame(columns, made["codecs"])
 
 
 def _comparison(path: Path) -> Mapping[str, Any]:

@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
 from leaderboard import units
+from leaderboard.columns import has_own_column, score_column
 from leaderboard.tables import Column, Columns
 
 MEASURE = "msssim_competition"
@@ -15,8 +17,9 @@ MEASURE = "msssim_competition"
 def overview(comparison: Mapping[str, Any]) -> tuple[Columns, pd.DataFrame]:
     """Columns and rows for any of the tables' faces, of what `comparison.json` holds.
 
-    A codec has MS-SSIM in dB (competition) at each rate, NaN where it does not reach it, and by how many per cent more
-    bytes it needs at equal MS-SSIM than the anchor.
+    A codec has MS-SSIM in dB (competition) at each rate, NaN where it does not reach it, the score of the objective
+    that chose, where that is none of the usual, and by how many per cent more bytes it needs at equal MS-SSIM than
+    the anchor.
     """
     reached = {(row["codec"], row["rate"]): row[MEASURE] for row in comparison["codecs"]}
     outcomes = [*comparison["codecs"], *comparison["unreached"]]
@@ -37,6 +40,10 @@ def overview(comparison: Mapping[str, Any]) -> tuple[Columns, pd.DataFrame]:
     )
     columns = [Column("codec", "codec", "", lambda row: str(row.codec), is_number=False)]
     columns += [_at(place, rate) for place, rate in enumerate(rates)]
+    chosen_by = objective(comparison)
+    if has_own_column(chosen_by):
+        scores = {(row["codec"], row["rate"]): row["selection_score"] for row in comparison["codecs"]}
+        columns += [_chosen_at(chosen_by, rate, scores) for rate in rates]
     if len(codecs) > 1:
         columns.append(Column("bd_rate", "bytes", f"than {first}", lambda row: _signed(row.bd_rate)))
     return columns, rows
@@ -58,8 +65,18 @@ def anchor(comparison: Mapping[str, Any]) -> str:
     return next((codec for codec in codecs if codec not in comparison.get("unions", ())), codecs[0])
 
 
+def objective(comparison: Mapping[str, Any]) -> str:
+    """What the operating points were chosen by."""
+    return str(comparison.get("run", {}).get("objective", "competition"))
+
+
 def _at(place: int, rate: str) -> Column:
     return Column(f"at{place}", f"{rate} bpp", "dB", lambda row: units.fixed(getattr(row, f"at{place}"), 2))
+
+
+def _chosen_at(name: str, rate: str, scores: Mapping[tuple[str, str], float | None]) -> Column:
+    column = score_column(name, lambda row: scores.get((row.codec, rate)), f"at {rate} bpp")
+    return replace(column, name=f"{name} at {rate}")
 
 
 def _number(value: float | None) -> float:

@@ -57,8 +57,11 @@ def run(options: Namespace) -> int:
 def _print(comparison: Mapping[str, Any]) -> None:
     from rich.console import Console
 
-    from leaderboard.overview import overview
+    from leaderboard.overview import objective, overview
     from leaderboard.tables import terminal
 
-    caption = f"{comparison['set']}; MS-SSIM, competition, in dB; bytes at equal MS-SSIM (BD-rate)"
+    caption = (
+        f"{comparison['set']}; MS-SSIM, competition, in dB; bytes at equal MS-SSIM (BD-rate); "
+        f"chosen by {objective(comparison)}"
+    )
     Console().print(terminal(*overview(comparison), caption))

@@ -8,8 +8,9 @@ from typing import Any
 import pandas as pd
 
 from leaderboard.archived import archived_rows
-from leaderboard.columns import COMPARISON
+from leaderboard.columns import comparison_columns, has_own_column
 from leaderboard.curves import MEASURES, measured_curves
+from leaderboard.overview import objective
 from leaderboard.pairs import pair_encodes
 from leaderboard.report.model import Photograph, Report, Reproduction
 
@@ -47,7 +48,8 @@ def report_of_comparison(compared: Compared) -> Report:
         over="Codecs compared",
         image_set=image_set,
         board=board,
-        columns=COMPARISON,
+        columns=comparison_columns(objective(comparison)),
+        chosen_by=_chosen_by(objective(comparison)),
         scores=compared.scores.assign(entrant=compared.scores["codec"], rate=compared.scores["rate"].astype(float)),
         candidates=candidates,
         photographs=compared.photographs,
@@ -59,3 +61,10 @@ def report_of_comparison(compared: Compared) -> Report:
         reproduction=compared.reproduction,
         links=compared.links,
     )
+
+
+def _chosen_by(name: str) -> str:
+    sentence = f"Each codec's operating points were chosen within each rate's budget for the best score by {name}"
+    if not has_own_column(name):
+        return f"{sentence}."
+    return f"{sentence}, which the leaderboard shows; curves, BD-rates and pairs are by MS-SSIM and PSNR."

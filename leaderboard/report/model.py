@@ -69,8 +69,9 @@ class Report:
     `board` has a row for each entrant and rate: `entrant,rate,bpp,msssim_competition,msssim_paper,psnr_competition,
     psnr_paper` and what `columns` show. `scores` has a row for each entrant, rate and image, with the columns of
     `scores.csv`; `candidates` those of `candidates.csv`, of all codecs. `curves` are by the name of their measure.
-    `bd_rates` has a row for each figure, as in `comparison.json`. `archived` are rows of past boards; those whose set
-    is `image_set` are comparable. `links` are files beside the page: what they are, and where.
+    `chosen_by` is a sentence on what operating points were chosen by, or empty. `bd_rates` has a row for each figure,
+    as in `comparison.json`. `archived` are rows of past boards; those whose set is `image_set` are comparable. `links`
+    are files beside the page: what they are, and where.
     """
 
     title: str
@@ -87,6 +88,7 @@ class Report:
     paired: Sequence[Paired] = ()
     selected: Sequence[Selected] = ()
     missing: Sequence[str] = ()
+    chosen_by: str = ""
     reproduction: Reproduction = field(default_factory=Reproduction)
     links: Sequence[tuple[str, Path]] = ()
 

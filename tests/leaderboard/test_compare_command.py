@@ -112,6 +112,31 @@ def test_three_codecs_from_photographs_to_the_report(clic: Clic, here: Path) -> 
     assert "clic compare IMAGES --out DIR --codec" in page and "comparison.json: all figures of this page" in page
 
 
+def test_what_the_choice_was_made_by_is_shown(clic: Clic, here: Path) -> None:
+    """In the terminal, both files, the page and every table that is given out, under the objective's name."""
+    out = here / "out"
+    command = ("compare", here / "photographs", "--out", out, *options("webp", "jpeg"), "--rates", "1,2")
+    done = clic(*command, "--objective", "ssimulacra2", COLUMNS="200")
+    assert done.returncode == 0, done.stderr
+    assert "chosen by ssimulacra2" in done.stdout and "at 2 bpp" in done.stdout
+    scores = [row for row in table(out / "scores.csv") if (row["codec"], row["rate"]) == ("webp", "2")]
+    mean = np.mean([float(row["ssimulacra2"]) for row in scores])
+    assert len(scores) == 3 and 0 < mean < 100
+    [written] = [row for row in table(out / "comparison.csv") if (row["codec"], row["rate"]) == ("webp", "2")]
+    [made] = [row for row in comparison(out)["codecs"] if (row["codec"], row["rate"]) == ("webp", "2")]
+    assert np.isclose(float(written["ssimulacra2"]), mean) and np.isclose(made["selection_score"], mean)
+    assert made["objective"] == "ssimulacra2"
+    page = (out / "report.html").read_text()
+    assert "for the best score by ssimulacra2, which the leaderboard shows" in page and f"{mean:.4f}" in page
+    for name in ("overview", "board"):
+        assert f" {mean:.4f} " in clic("export", out, "--to", "markdown", "--table", name).stdout
+    # what every table has is not shown twice
+    done = clic(*command, "--objective", "paper", COLUMNS="200")
+    assert done.returncode == 0 and "chosen by paper" in " ".join(done.stdout.split())
+    assert list(table(out / "comparison.csv")[0])[-1] == "psnr_paper"
+    assert "for the best score by paper." in (out / "report.html").read_text()
+
+
 def test_a_union_is_a_contender(clic: Clic, here: Path) -> None:
     """It codes and decodes nothing that its members have, and scores not lower than either within the same bytes."""
     out, log = here / "out", here / "log"
