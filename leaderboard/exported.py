@@ -11,11 +11,12 @@ from harness.errors import ClicError
 from harness.files import as_json
 from leaderboard import units
 from leaderboard.columns import BD_RATES, LEADERBOARD, comparison_columns
-from leaderboard.overview import objective, overview
+from leaderboard.overview import anchor, named, objective, overview
 from leaderboard.results import CANDIDATE_COLUMNS, SCORE_COLUMNS, read_leaderboard, read_table
 from leaderboard.tables import FACES, Column, Columns
 
 Rows = tuple[Columns, pd.DataFrame]
+DATA = ("csv", "json")
 TABLES = ("overview", "board", "bd-rates", "images", "candidates")
 _SCORES = {name: kind for name, kind in SCORE_COLUMNS.items() if name != "codec"}
 
@@ -27,6 +28,8 @@ def export_table(folder: Path, name: str | None, face: str) -> str:
     without that table.
     """
     columns, rows = _table(folder, name)
+    if face in DATA:
+        columns = [*columns, *_data_alone(folder, name)]
     if face == "json":
         return as_json([{column.name: _plain(column.data(row)) for column in columns} for row in rows.itertuples()])
     return FACES[face](columns, rows)
@@ -52,6 +55,18 @@ def _table(folder: Path, name: str | None) -> Rows:
 def _board(made: Mapping[str, Any]) -> Rows:
     columns = comparison_columns(objective(made))
     return columns, _frame(columns, made["codecs"])
+
+
+def _data_alone(folder: Path, name: str | None) -> Columns:
+    """Columns for programs of what people read in a heading: what an overview's BD-rates are against."""
+    if name not in (None, "overview") or not (folder / "comparison.json").exists():
+        return []
+    made = _comparison(folder / "comparison.json")
+    return [_constant("anchor", anchor(made))] if len(named(made)) > 1 else []
+
+
+def _constant(name: str, value: str) -> Column:
+    return Column(name, name, "", lambda _: value, is_number=False, value=lambda _: value)
 
 
 def _comparison(path: Path) -> Mapping[str, Any]:

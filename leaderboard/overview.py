@@ -25,7 +25,7 @@ def overview(comparison: Mapping[str, Any]) -> tuple[Columns, pd.DataFrame]:
     outcomes = [*comparison["codecs"], *comparison["unreached"]]
     rates = sorted({row["rate"] for row in outcomes}, key=float)
     codecs = named(comparison)
-    first = anchor(comparison)
+    first = anchor(comparison) if len(codecs) > 1 else ""
     bd_rates = {
         row["codec"]: row["percent"]
         for row in comparison["bd_rate"]
@@ -44,8 +44,10 @@ def overview(comparison: Mapping[str, Any]) -> tuple[Columns, pd.DataFrame]:
     if has_own_column(chosen_by):
         scores = {(row["codec"], row["rate"]): row["selection_score"] for row in comparison["codecs"]}
         columns += [_chosen_at(chosen_by, rate, scores) for rate in rates]
-    if len(codecs) > 1:
-        columns.append(Column("bd_rate", "bytes", f"than {first}", lambda row: _signed(row.bd_rate)))
+    if first:
+        columns.append(
+            Column("bd_rate_percent", "bytes", f"than {first}", lambda row: _signed(row.bd_rate), value=_bd_rate)
+        )
     return columns, rows
 
 
@@ -71,7 +73,14 @@ def objective(comparison: Mapping[str, Any]) -> str:
 
 
 def _at(place: int, rate: str) -> Column:
-    return Column(f"at{place}", f"{rate} bpp", "dB", lambda row: units.fixed(getattr(row, f"at{place}"), 2))
+    def value(row: Any) -> float:
+        return float(getattr(row, f"at{place}"))
+
+    return Column(f"{MEASURE}_db at {rate}", f"{rate} bpp", "dB", lambda row: units.fixed(value(row), 2), value=value)
+
+
+def _bd_rate(row: Any) -> float:
+    return float(row.bd_rate)
 
 
 def _chosen_at(name: str, rate: str, scores: Mapping[tuple[str, str], float | None]) -> Column:

@@ -160,6 +160,18 @@ def test_the_first_codec_is_the_anchor_whatever_its_name(clic: Clic, here: Path,
     assert "bytes (than toy)" in against(made)
 
 
+def test_data_of_the_overview_name_rates_and_anchor(clic: Clic, here: Path) -> None:
+    names = ["codec", *(f"msssim_competition_db at {rate}" for rate in ("0.01", "1", "2")), "bd_rate_percent", "anchor"]
+    done = clic("export", here / "out", "--to", "csv")
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert list(rows[0]) == names and {row["anchor"] for row in rows} == {"toy"}
+    assert rows[0]["bd_rate_percent"] == "" and float(rows[1]["bd_rate_percent"])
+    objects = json.loads(clic("export", here / "out", "--to", "json").stdout)
+    assert set(objects[0]) == set(names) and objects[1]["msssim_competition_db at 2"] > 10
+    assert objects[0]["msssim_competition_db at 0.01"] is None
+    assert "anchor" not in clic("export", here / "out", "--to", "markdown").stdout
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
