@@ -47,7 +47,7 @@ LEADERBOARD: Columns = (
 
 COMPARISON: Columns = (
     Column("codec", "codec", "", lambda row: str(row.codec), is_number=False),
-    Column("rate", "rate", "bpp", lambda row: str(row.rate)),
+    Column("rate", "rate", "bpp", lambda row: str(row.rate), value=lambda row: float(row.rate)),
     Column("bytes", "data", "bytes", lambda row: units.integer(row.bytes)),
     Column("bpp", "bpp", "", lambda row: units.fixed(row.bpp, 5)),
     *_SCORES,
@@ -89,13 +89,8 @@ BD_RATES: Columns = (
     Column("metric", "metric", "", lambda row: str(row.metric), is_number=False),
     Column("percent", "BD-rate", "less is better", lambda row: _signed(row.percent)),
     Column("overlap", "overlap", "of the shorter", lambda row: f"{row.overlap:.0%}"),
-    Column(
-        "points",
-        "points",
-        "codec, anchor",
-        lambda row: f"{row.points[0]}, {row.points[1]}",
-        value=lambda row: f"{row.points[0]} {row.points[1]}",
-    ),
+    Column("points", "points", "codec", lambda row: str(row.points[0]), value=lambda row: row.points[0]),
+    Column("anchor_points", "points", "anchor", lambda row: str(row.points[1]), value=lambda row: row.points[1]),
     Column("method", "method", "", lambda row: str(row.method), is_number=False),
     Column("reason", "why not, or what was converted", "", lambda row: row.reason or row.note, is_number=False),
 )

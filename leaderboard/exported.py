@@ -1,6 +1,7 @@
 """The tables of a folder of results, comparison or submission, as rows and columns for any face."""
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from leaderboard.results import CANDIDATE_COLUMNS, SCORE_COLUMNS, read_leaderboa
 from leaderboard.tables import FACES, Column, Columns
 
 Rows = tuple[Columns, pd.DataFrame]
+NAMES = ("image", "codec", "point", "team")
+"""Columns that stay text, whatever they look like: an image may be called 007."""
 DATA = ("csv", "json")
 TABLES = ("overview", "board", "bd-rates", "images", "candidates")
 _SCORES = {name: kind for name, kind in SCORE_COLUMNS.items() if name != "codec"}
@@ -84,9 +87,18 @@ def _frame(columns: Columns, rows: list[dict[str, Any]]) -> pd.DataFrame:
 
 
 def _as_written(path: Path, kinds: Mapping[str, type]) -> Rows:
-    """A file's own columns; of its numbers, those that are no texts."""
+    """A file's own columns, also those that only some files have: numbers, unless they name or identify something."""
     frame = read_table(path, kinds)
-    return [_column(name, kinds.get(name) is float) for name in frame.columns], frame
+    for name in frame.columns:
+        if name not in NAMES and not _is_hash(name):
+            numbers = pd.to_numeric(frame[name], errors="coerce")
+            if (numbers.notna() | frame[name].isin(("", "nan", math.nan))).all():
+                frame[name] = numbers.astype(float)
+    return [_column(name, frame[name].dtype == float) for name in frame.columns], frame
+
+
+def _is_hash(name: str) -> bool:
+    return name.endswith(("sha256", "sha224"))
 
 
 def _column(name: str, is_number: bool) -> Column:

@@ -160,6 +160,29 @@ def test_the_first_codec_is_the_anchor_whatever_its_name(clic: Clic, here: Path,
     assert "bytes (than toy)" in against(made)
 
 
+def test_numbers_are_numbers_in_json(clic: Clic, here: Path) -> None:
+    """Also in columns that only some files have; names stay texts, though they be digits."""
+
+    def objects(name: str) -> list[dict[str, Any]]:
+        done = clic("export", here / "out", "--to", "json", "--table", name)
+        assert done.returncode == 0, done.stderr
+        return list(json.loads(done.stdout))
+
+    texts = {
+        "board": {"codec"},
+        "bd-rates": {"codec", "anchor", "metric", "method", "reason"},
+        "images": {"codec", "image", "point", "pixels_sha256"},
+        "candidates": {"codec", "image", "point", *(f"{k}_sha256" for k in ("image", "stream", "pixels", "codec"))},
+    }
+    for name, expected in texts.items():
+        for row in objects(name):
+            assert {key for key, value in row.items() if isinstance(value, str)} == expected, name
+    comparison = json.loads((here / "out" / "comparison.json").read_text())
+    assert [row["rate"] for row in objects("board")] == [float(row["rate"]) for row in comparison["codecs"]]
+    counts = [[row["points"], row["anchor_points"]] for row in objects("bd-rates")]
+    assert counts == [row["points"] for row in comparison["bd_rate"]]
+
+
 def test_data_of_the_overview_name_rates_and_anchor(clic: Clic, here: Path) -> None:
     names = ["codec", *(f"msssim_competition_db at {rate}" for rate in ("0.01", "1", "2")), "bd_rate_percent", "anchor"]
     done = clic("export", here / "out", "--to", "csv")
