@@ -11,15 +11,16 @@ import pandas as pd
 from harness.errors import ClicError
 from harness.files import as_json
 from leaderboard import units
+from leaderboard.captions import caption, facts
 from leaderboard.columns import BD_RATES, LEADERBOARD, comparison_columns
-from leaderboard.overview import anchor, named, objective, overview
+from leaderboard.overview import objective, overview
 from leaderboard.results import CANDIDATE_COLUMNS, SCORE_COLUMNS, read_leaderboard, read_table
-from leaderboard.tables import FACES, Column, Columns
+from leaderboard.tables import Column, Columns, as_csv, latex, markdown
 
 Rows = tuple[Columns, pd.DataFrame]
 NAMES = ("image", "codec", "point", "team")
 """Columns that stay text, whatever they look like: an image may be called 007."""
-DATA = ("csv", "json")
+FACES_WITH_CAPTION = {"latex": latex, "markdown": markdown}
 TABLES = ("overview", "board", "bd-rates", "images", "candidates")
 _SCORES = {name: kind for name, kind in SCORE_COLUMNS.items() if name != "codec"}
 
@@ -30,42 +31,37 @@ def export_table(folder: Path, name: str | None, face: str) -> str:
     `name` is one of `TABLES`; None is the overview of a comparison, else the board. Raises ClicError for a folder
     without that table.
     """
-    columns, rows = _table(folder, name)
-    if face in DATA:
-        columns = [*columns, *_data_alone(folder, name)]
-    if face == "json":
-        return as_json([{column.name: _plain(column.data(row)) for column in columns} for row in rows.itertuples()])
-    return FACES[face](columns, rows)
+    made = _comparison(folder / "comparison.json") if (folder / "comparison.json").exists() else None
+    name = name or ("overview" if made else "board")
+    columns, rows = _table(folder, name, made)
+    told = facts(folder, name, made)
+    if face in FACES_WITH_CAPTION:
+        return FACES_WITH_CAPTION[face](columns, rows, caption(told))
+    columns = [*columns, *(_constant(key, text) for key, text in told.items())]
+    if face == "csv":
+        return as_csv(columns, rows)
+    return as_json([{column.name: _plain(column.data(row)) for column in columns} for row in rows.itertuples()])
 
 
-def _table(folder: Path, name: str | None) -> Rows:
+def _table(folder: Path, name: str, made: Mapping[str, Any] | None) -> Rows:
     if name in ("images", "candidates"):
         file, kinds = {"images": ("scores.csv", _SCORES), "candidates": ("candidates.csv", CANDIDATE_COLUMNS)}[name]
         return _as_written(folder / file, kinds)
-    if not (folder / "comparison.json").exists():
+    if made is None:
         if name in ("overview", "bd-rates"):
             raise ClicError(f"{folder}: no comparison.json, so no table {name}; 'clic compare' writes it")
         return LEADERBOARD, read_leaderboard(folder / "leaderboard.csv")
-    comparison = _comparison(folder / "comparison.json")
     makers: Mapping[str, Callable[[Mapping[str, Any]], Rows]] = {
         "overview": overview,
         "board": _board,
         "bd-rates": lambda made: (BD_RATES, _frame(BD_RATES, made["bd_rate"])),
     }
-    return makers[name or "overview"](comparison)
+    return makers[name](made)
 
 
 def _board(made: Mapping[str, Any]) -> Rows:
     columns = comparison_columns(objective(made))
     return columns, _frame(columns, made["codecs"])
-
-
-def _data_alone(folder: Path, name: str | None) -> Columns:
-    """Columns for programs of what people read in a heading: what an overview's BD-rates are against."""
-    if name not in (None, "overview") or not (folder / "comparison.json").exists():
-        return []
-    made = _comparison(folder / "comparison.json")
-    return [_constant("anchor", anchor(made))] if len(named(made)) > 1 else []
 
 
 def _constant(name: str, value: str) -> Column:
@@ -75,7 +71,7 @@ def _constant(name: str, value: str) -> Column:
 def _comparison(path: Path) -> Mapping[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        if {"codecs", "unreached", "bd_rate", "run"} <= found.keys():
+        if {"codecs", "unreached", "bd_rate", "run", "set"} <= found.keys():
             return dict(found)
     except (OSError, ValueError, AttributeError):
         pass

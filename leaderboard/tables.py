@@ -85,8 +85,8 @@ def terminal_turned(columns: Columns, frame: pd.DataFrame, caption: str = "") ->
     return table
 
 
-def markdown(columns: Columns, frame: pd.DataFrame) -> str:
-    """A Markdown table, padded so that it also reads as plain text; ends in a newline."""
+def markdown(columns: Columns, frame: pd.DataFrame, caption: str = "") -> str:
+    """A Markdown table, padded so that it also reads as plain text, below its caption; ends in a newline."""
     rows = [[column.heading for column in columns]]
     rows += [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in cells(columns, frame)]
     widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
@@ -102,7 +102,8 @@ def markdown(columns: Columns, frame: pd.DataFrame) -> str:
         "-" * (width - 1) + ":" if column.is_number else "-" * width
         for width, column in zip(widths, columns, strict=True)
     ]
-    return "\n".join([line(rows[0]), line(rule), *map(line, rows[1:])]) + "\n"
+    above = [caption, ""] if caption else []
+    return "\n".join([*above, line(rows[0]), line(rule), *map(line, rows[1:])]) + "\n"
 
 
 def as_csv(columns: Columns, frame: pd.DataFrame) -> str:
@@ -123,11 +124,15 @@ def _field(value: Any) -> str:
     return str(value)
 
 
-def latex(columns: Columns, frame: pd.DataFrame) -> str:
-    """A LaTeX tabular with the rules of booktabs, titles and details in two lines; ends in a newline."""
+def latex(columns: Columns, frame: pd.DataFrame, caption: str = "") -> str:
+    """A LaTeX tabular with the rules of booktabs, titles and details in two lines; ends in a newline.
+
+    With a caption it stands in a table of its own, which floats.
+    """
     alignment = "".join("r" if column.is_number else "l" for column in columns)
     lines = [
         "% \\usepackage{booktabs}",
+        *((r"\begin{table}", r"\centering", f"\\caption{{{caption.translate(_LATEX)}}}") if caption else ()),
         f"\\begin{{tabular}}{{{alignment}}}",
         "\\toprule",
         _latex_line([column.title for column in columns]),
@@ -136,6 +141,7 @@ def latex(columns: Columns, frame: pd.DataFrame) -> str:
         *(_latex_line(row) for row in cells(columns, frame)),
         "\\bottomrule",
         "\\end{tabular}",
+        *((r"\end{table}",) if caption else ()),
     ]
     return "\n".join(lines) + "\n"
 

@@ -116,7 +116,7 @@ def test_tables_in_every_face(clic: Clic, here: Path) -> None:
         return done.stdout
 
     markdown = told("markdown")
-    assert markdown.splitlines()[0].startswith("| codec") and "0.01 bpp (dB)" in markdown and "–" in markdown
+    assert markdown.splitlines()[2].startswith("| codec") and "0.01 bpp (dB)" in markdown and "–" in markdown
     first = next(row for row in comparison["codecs"] if (row["codec"], row["rate"]) == ("toy", "2"))
     assert f" {-10 * math.log10(1 - first['msssim_competition']):.2f} " in markdown
     board = json.loads(told("json", "--table", "board"))
@@ -168,11 +168,18 @@ def test_numbers_are_numbers_in_json(clic: Clic, here: Path) -> None:
         assert done.returncode == 0, done.stderr
         return list(json.loads(done.stdout))
 
+    said = {"image_set", "scores"}
     texts = {
-        "board": {"codec"},
-        "bd-rates": {"codec", "anchor", "metric", "method", "reason"},
-        "images": {"codec", "image", "point", "pixels_sha256"},
-        "candidates": {"codec", "image", "point", *(f"{k}_sha256" for k in ("image", "stream", "pixels", "codec"))},
+        "board": {"codec", *said, "selected_by"},
+        "bd-rates": {"codec", "anchor", "metric", "method", "reason", *said},
+        "images": {*said, "selected_by", "codec", "image", "point", "pixels_sha256"},
+        "candidates": {
+            *said,
+            "codec",
+            "image",
+            "point",
+            *(f"{k}_sha256" for k in ("image", "stream", "pixels", "codec")),
+        },
     }
     for name, expected in texts.items():
         for row in objects(name):
@@ -183,8 +190,32 @@ def test_numbers_are_numbers_in_json(clic: Clic, here: Path) -> None:
     assert counts == [row["points"] for row in comparison["bd_rate"]]
 
 
+def test_every_table_says_what_it_is(clic: Clic, here: Path) -> None:
+    """Image set, definition and averaging; of a submission the photographs that its record lists."""
+    image_set = json.loads((here / "out" / "comparison.json").read_text())["set"]
+    for name in ("overview", "board", "bd-rates", "images", "candidates"):
+        markdown = clic("export", here / "out", "--to", "markdown", "--table", name).stdout.splitlines()
+        assert markdown[0].startswith(f"{image_set}; ") and markdown[1] == "" and markdown[2].startswith("| ")
+        latex = clic("export", here / "out", "--to", "latex", "--table", name).stdout
+        assert latex.index(r"\caption{" + image_set) < latex.index(r"\begin{tabular}") < latex.index(r"\end{table}")
+        rows = list(csv.DictReader(io.StringIO(clic("export", here / "out", "--to", "csv", "--table", name).stdout)))
+        assert {row["image_set"] for row in rows} == {image_set}
+        assert ("pixel-weighted" in markdown[0]) == (name not in ("images", "candidates"))
+        assert {row["scores"] in markdown[0] for row in rows} == {True}
+    assert "selected by competition" in clic("export", here / "out", "--to", "markdown").stdout
+    sent = here / "sent"
+    sent.mkdir()
+    scores = "msssim_competition,msssim_paper,psnr_competition,psnr_paper"
+    head = f"team,rate,budget_bytes,data_bytes,bpp,{scores},decoder_bytes,decode_seconds"
+    (sent / "leaderboard.csv").write_text(f"{head}\nus,0.3,99,98,0.29,0.9,0.9,30,30,5,1\n")
+    (sent / "run.json").write_text('{"images": {"b": {}, "a": {}}}')
+    told = clic("export", sent, "--to", "markdown").stdout
+    assert told.startswith("2 images, a to b; msssim_competition: ms-ssim (competition, pixel-weighted), ")
+
+
 def test_data_of_the_overview_name_rates_and_anchor(clic: Clic, here: Path) -> None:
-    names = ["codec", *(f"msssim_competition_db at {rate}" for rate in ("0.01", "1", "2")), "bd_rate_percent", "anchor"]
+    names = ["codec", *(f"msssim_competition_db at {rate}" for rate in ("0.01", "1", "2")), "bd_rate_percent"]
+    names += ["image_set", "scores", "selected_by", "anchor"]
     done = clic("export", here / "out", "--to", "csv")
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
     assert list(rows[0]) == names and {row["anchor"] for row in rows} == {"toy"}
