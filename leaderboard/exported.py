@@ -20,6 +20,8 @@ from leaderboard.tables import Column, Columns, as_csv, latex, markdown
 Rows = tuple[Columns, pd.DataFrame]
 NAMES = ("image", "codec", "point", "team")
 """Columns that stay text, whatever they look like: an image may be called 007."""
+DIGITS = {"msssim_competition": 5, "msssim_paper": 5, "mse": 2, "psnr": 2, "encode_seconds": 3}
+"""Of the scores of an image, for people."""
 FACES_WITH_CAPTION = {"latex": latex, "markdown": markdown}
 TABLES = ("overview", "board", "bd-rates", "images", "candidates")
 _SCORES = {name: kind for name, kind in SCORE_COLUMNS.items() if name != "codec"}
@@ -34,6 +36,8 @@ def export_table(folder: Path, name: str | None, face: str) -> str:
     made = _comparison(folder / "comparison.json") if (folder / "comparison.json").exists() else None
     name = name or ("overview" if made else "board")
     columns, rows = _table(folder, name, made)
+    if face in FACES_WITH_CAPTION:
+        columns = [column for column in columns if not _is_hash(column.name)]
     told = facts(folder, name, made)
     if face in FACES_WITH_CAPTION:
         return FACES_WITH_CAPTION[face](columns, rows, caption(told))
@@ -90,19 +94,24 @@ def _as_written(path: Path, kinds: Mapping[str, type]) -> Rows:
             numbers = pd.to_numeric(frame[name], errors="coerce")
             if (numbers.notna() | frame[name].isin(("", "nan", math.nan))).all():
                 frame[name] = numbers.astype(float)
-    return [_column(name, frame[name].dtype == float) for name in frame.columns], frame
+    return [_column(name, frame[name]) for name in frame.columns], frame
 
 
 def _is_hash(name: str) -> bool:
     return name.endswith(("sha256", "sha224"))
 
 
-def _column(name: str, is_number: bool) -> Column:
+def _column(name: str, rows: pd.Series) -> Column:
+    digits = DIGITS.get(name, 4)
+    is_number = rows.dtype == float
+    if is_number and name not in DIGITS and all(value.is_integer() for value in rows.dropna()):
+        digits = 0
+
     def text(row: Any) -> str:
         value = getattr(row, name)
         if not isinstance(value, float):
             return str(value)
-        return units.integer(value) if value.is_integer() else units.fixed(value, 5)
+        return units.rate_name(value) if name == "rate" else units.fixed(value, digits)
 
     return Column(name, name.replace("_", " "), "", text, is_number)
 

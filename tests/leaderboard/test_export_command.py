@@ -213,6 +213,23 @@ def test_every_table_says_what_it_is(clic: Clic, here: Path) -> None:
     assert told.startswith("2 images, a to b; msssim_competition: ms-ssim (competition, pixel-weighted), ")
 
 
+def test_rows_of_images_are_for_people_where_people_read_them(clic: Clic, here: Path) -> None:
+    """Rounded alike in a column and aligned, without hashes; the data keep all of it."""
+    for name in ("images", "candidates"):
+        for face in ("markdown", "latex"):
+            assert "sha256" not in clic("export", here / "out", "--to", face, "--table", name).stdout
+        lines = clic("export", here / "out", "--to", "markdown", "--table", name).stdout.splitlines()[2:]
+        assert len({len(line) for line in lines}) == 1
+        titles = [cell.strip() for cell in lines[0].split("|")]
+        rows = [dict(zip(titles, map(str.strip, line.split("|")), strict=True)) for line in lines[2:]]
+        for title, digits in (("mse", 2), ("msssim competition", 5), ("bytes", 0), ("width", 0)):
+            assert {len(row[title].partition(".")[2]) for row in rows} == {digits}
+        data = list(csv.DictReader(io.StringIO(clic("export", here / "out", "--to", "csv", "--table", name).stdout)))
+        assert len(data) == len(rows) and "pixels_sha256" in data[0] and len(data[0]["mse"]) > 8
+    table = clic("export", here / "out", "--to", "markdown", "--table", "images").stdout
+    assert "|    1 |" in table and "|    2 |" in table
+
+
 def test_data_of_the_overview_name_rates_and_anchor(clic: Clic, here: Path) -> None:
     names = ["codec", *(f"msssim_competition_db at {rate}" for rate in ("0.01", "1", "2")), "bd_rate_percent"]
     names += ["image_set", "scores", "selected_by", "anchor"]
