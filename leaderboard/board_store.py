@@ -77,10 +77,23 @@ def _name(store: Store, image_set: str, originals: Path | None) -> str:
 
 
 def add(board: Path, entries: Sequence[Entry]) -> list[Entry]:
-    """Put entries on a board; returns those that were not there yet. Raises ClicError for what is no entry."""
+    """Put entries on a board; returns those that were not there yet.
+
+    Raises ClicError, before anything is put there, for what is no entry, and for one that is there in the other phase:
+    the phases have photographs of their own, so the same files of the same images were sent in one of them alone.
+    """
     entries = [checked(entry) for entry in entries]
     with open_store(board) as store:
-        there = {_identity(entry) for entry in store.rows(Entry, source=SOURCE)}
+        known = store.rows(Entry, source=SOURCE)
+        there = {_identity(entry) for entry in known}
+        phases = {_identity(entry, without="phase"): entry.phase for entry in known}
+        for entry in entries:
+            phase = phases.get(_identity(entry, without="phase"), entry.phase)
+            if phase != entry.phase and _identity(entry) not in there:
+                raise ClicError(
+                    f"{board}: {entry.team} at {entry.rate} bpp is there as an entry of the {phase} phase, with the "
+                    f"same files of the same images; give the run of the {entry.phase} phase's photographs"
+                )
         added = []
         for entry in entries:
             if _identity(entry) not in there:
@@ -90,8 +103,8 @@ def add(board: Path, entries: Sequence[Entry]) -> list[Entry]:
     return added
 
 
-def _identity(entry: Entry) -> tuple[Any, ...]:
-    return tuple(getattr(entry, name) for name in _SAME)
+def _identity(entry: Entry, without: str = "") -> tuple[Any, ...]:
+    return tuple(getattr(entry, name) for name in _SAME if name != without)
 
 
 def entries(board: Path) -> list[Entry]:

@@ -110,9 +110,21 @@ BOARD: Columns = (
 )
 """A row of a board: archived, or of entries over time."""
 
+_OCCASION = (
+    Column("phase", "phase", "", lambda row: _text(row.phase), is_number=False),
+    Column("track", "track", "", lambda row: _text(row.track), is_number=False),
+    Column("variant", "variant", "", lambda row: units.integer(row.variant)),
+)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
 STANDING: Columns = (
     BOARD[0],
     Column("relation", "measured on", "", lambda row: str(row.relation), is_number=False),
+    *_OCCASION,
     *BOARD[1:],
 )
 """A row of `entries.beside_boards`."""
@@ -126,6 +138,7 @@ STANDING_BRIEF: Columns = (
         is_number=False,
     ),
     BOARD[1],
+    *_OCCASION,
     BOARD[2],
     Column("msssim", "MS-SSIM", "", lambda row: units.fixed(row.msssim, int(row.decimals))),
     Column("date", "date", "", lambda row: str(row.date), is_number=False),

@@ -137,7 +137,8 @@ def best_over_time(entries: pd.DataFrame, score: str = "msssim_competition") -> 
 def with_archived(entries: pd.DataFrame, image_set: str) -> pd.DataFrame:
     """The entries that stay and the archived rows of one image set, by any of its names, in the columns of a board.
 
-    Rows of other image sets are not among them: no figure of theirs is comparable. `date` is as a board prints it.
+    Beside those columns are `phase` and `variant`, which archived rows lack. Rows of other image sets are not among
+    them: no figure of theirs is comparable. `date` is as a board prints it.
     """
     rows = standing(entries)
     rows = rows[[canonical(name) == canonical(image_set) for name in rows["image_set"]]]
@@ -145,7 +146,7 @@ def with_archived(entries: pd.DataFrame, image_set: str) -> pd.DataFrame:
         date=[f"{time:%Y-%m-%d %H:%M}" for time in rows["time"]], decimals=DECIMALS
     )
     past = archived_rows(image_set=image_set)
-    tables = [table for table in (own.reindex(columns=list(BOARD_COLUMNS)), past) if not table.empty]
+    tables = [table for table in (own.reindex(columns=[*BOARD_COLUMNS, "phase", "variant"]), past) if not table.empty]
     if not tables:
         return past
     return pd.concat(tables).sort_values(["rate", "msssim"], ascending=[True, False], kind="stable", ignore_index=True)

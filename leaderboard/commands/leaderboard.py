@@ -57,7 +57,7 @@ def _show(options: Namespace) -> int:
     from rich.console import Console
 
     from leaderboard.board_store import entries
-    from leaderboard.columns import DROPPED, STANDING_BRIEF
+    from leaderboard.columns import DROPPED, STANDING_BRIEF, filled
     from leaderboard.entries import beside_boards, entries_table, image_sets, judge
     from leaderboard.tables import terminal
 
@@ -66,7 +66,7 @@ def _show(options: Namespace) -> int:
     for image_set in image_sets(table):
         rows = beside_boards(table, image_set)
         caption = f"{image_set}; MS-SSIM: competition. Rows of other images do not compare."
-        console.print(terminal(STANDING_BRIEF, rows, caption))
+        console.print(terminal(filled(STANDING_BRIEF, rows), rows, caption))
     judged = judge(table)
     if options.all and not judged["stays"].all():
         console.print(terminal(DROPPED, judged[~judged["stays"]], "Entries that are no row."))

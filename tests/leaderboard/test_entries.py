@@ -268,6 +268,34 @@ def test_the_command_adds_shows_and_exports(clic: Clic, tmp_path: Path, photogra
         assert said in clic("leaderboard", "export", board, "--to", face).stdout
 
 
+def test_phase_track_and_variant_are_shown(clic: Clic, tmp_path: Path, photographs: Path) -> None:
+    board, run = tmp_path / "board", make_run(tmp_path / "run", photographs)
+    assert clic("leaderboard", "add", board, run, "--track", "cpu").returncode == 0
+    label = entries(board)[0].image_set
+    later = [entry("my team", 30, image_set=label, phase="test", variant=2, decoder_sha224="decoder of my team")]
+    (tmp_path / "later.json").write_text(to_json(later))
+    assert clic("leaderboard", "add", board, tmp_path / "later.json").returncode == 0
+    shown = clic("leaderboard", "show", board, "--all", COLUMNS="160").stdout
+    head = next(line for line in shown.splitlines() if "measured on" in line)
+    assert all(title in head for title in ("phase", "track", "variant"))
+    [line] = [line.split() for line in shown.splitlines() if "my team" in line and " test " in line]
+    assert "cpu" in line and "2" in line
+    exported = list(csv.DictReader(io.StringIO(clic("leaderboard", "export", board, "--to", "csv").stdout)))
+    own = [(row["phase"], row["track"], row["variant"]) for row in exported if row["team"] == "my team"]
+    assert sorted(own) == [("test", "cpu", "2"), ("validation", "cpu", "1"), ("validation", "cpu", "1")]
+
+
+def test_the_same_files_are_not_put_into_the_other_phase(clic: Clic, tmp_path: Path, photographs: Path) -> None:
+    board, run = tmp_path / "board", make_run(tmp_path / "run", photographs)
+    assert clic("leaderboard", "add", board, run).returncode == 0
+    done = clic("leaderboard", "add", board, run, "--phase", "test")
+    assert done.returncode == 2
+    said = "my team at 0.075 bpp is there as an entry of the validation phase, with the same files of the same images"
+    assert said in done.stderr.splitlines()[-1]
+    assert {one.phase for one in entries(board)} == {"validation"} and len(entries(board)) == 2
+    assert "0 rows added, 2 there before" in clic("leaderboard", "add", board, run).stderr
+
+
 def test_what_the_command_refuses(clic: Clic, tmp_path: Path, photographs: Path) -> None:
     def refused(*words: object) -> str:
         done = clic("leaderboard", *words)
