@@ -19,6 +19,7 @@ from harness.codecs.decoding import SECONDS
 from harness.errors import ClicError
 from harness.files import as_json, write_atomic
 from harness.images import list_images
+from harness.progress import log
 from harness.records import CodecConfig, Score, Sweep
 from harness.scores.objectives import psnr
 from harness.store import open_store
@@ -116,13 +117,22 @@ def _batch(
             constants["encoded_path"] = ("Path to the encoded image", f"{Path(streams).as_posix()}/${{encoded_name}}")
             values["encoded_name"] = rows["stream_sha256"].map(lambda digest: f"{digest[:2]}/{digest}.bin")
     # A field without a value in some row is no number to Codec-Compare.
-    values = {name: column for name, column in values.items() if not column.isna().any()}
+    for name in [name for name, column in values.items() if column.isna().any()]:
+        log(_left_out(codec.name, name, values.pop(name)))
     return {
         "constant_descriptions": [{name: about} for name, (about, _) in constants.items()],
         "constant_values": [value for _, value in constants.values()],
         "field_descriptions": [{name: _FIELDS[name]} for name in values],
         "field_values": [list(row) for row in zip(*(column.tolist() for column in values.values()), strict=True)],
     }
+
+
+def _left_out(codec: str, name: str, column: pd.Series) -> str:
+    """What is said of a field that a batch cannot have, and how it can."""
+    told = f"{codec}: no {name}, as {column.isna().sum()} of {len(column)} streams have none"
+    if name != "decoding_time":
+        return told
+    return f"{told}; 'clic measure RUN IMAGES --metric {SECONDS}' times them, then export again"
 
 
 def _version(config: Mapping[str, Any], digest: str) -> str:

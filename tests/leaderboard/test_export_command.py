@@ -6,6 +6,7 @@ import json
 import math
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -105,6 +106,23 @@ def test_batches_of_codec_compare(clic: Clic, here: Path) -> None:
     without = clic("export", here / "out", "--to", "codec-compare", "--out", here / "batches")
     constants, _ = loaded(here / "batches" / json.loads(Path(without.stdout.strip()).read_text())[0][0])
     assert "original_path" not in constants
+
+
+def test_decoding_times_that_are_missing_are_told_and_can_be_had(clic: Clic, here: Path, tmp_path: Path) -> None:
+    """A comparison times what it chose; Codec-Compare takes a field only with a value in each row."""
+    shutil.copytree(here / "out", tmp_path / "out")
+    command = ("export", tmp_path / "out", "--to", "codec-compare")
+    done = clic(*command)
+    said = [line for line in done.stderr.splitlines() if line.startswith("webp: no decoding_time, as ")]
+    assert done.returncode == 0 and len(said) == 1 and "of 44 streams have none" in said[0]
+    assert "clic measure RUN IMAGES --metric decode_seconds" in said[0]
+    measured = clic("measure", tmp_path / "out", here / "photographs", "--metric", "decode_seconds")
+    assert measured.returncode == 0, measured.stderr
+    done = clic(*command)
+    assert "decoding_time" not in done.stderr
+    for (name,) in json.loads(Path(done.stdout.strip()).read_text()):
+        _, rows = loaded(tmp_path / "out" / "codec-compare" / name)
+        assert all(row["decoding_time"] >= 0 for row in rows)
 
 
 def test_tables_in_every_face(clic: Clic, here: Path) -> None:
