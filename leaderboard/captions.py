@@ -44,6 +44,8 @@ def _scores(name: str) -> str:
         return OF_EACH_IMAGE
     if name == "overview":
         return f"dB of {MEASURES[MEASURE]}"
+    if name == "published":
+        return "BD-rates against published curves, each by the measure that its row tells, every image at one point"
     return ", ".join(f"{column}: {measure}" for column, measure in MEASURES.items())
 
 

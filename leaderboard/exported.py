@@ -11,6 +11,7 @@ import pandas as pd
 from harness.errors import ClicError
 from harness.files import as_json
 from leaderboard import units
+from leaderboard.against_published import against_published
 from leaderboard.captions import caption, facts
 from leaderboard.columns import BD_RATES, LEADERBOARD, comparison_columns
 from leaderboard.overview import objective, overview
@@ -23,7 +24,7 @@ NAMES = ("image", "codec", "point", "team")
 DIGITS = {"msssim_competition": 5, "msssim_paper": 5, "mse": 2, "psnr": 2, "encode_seconds": 3}
 """Of the scores of an image, for people."""
 FACES_WITH_CAPTION = {"latex": latex, "markdown": markdown}
-TABLES = ("overview", "board", "bd-rates", "images", "candidates")
+TABLES = ("overview", "board", "bd-rates", "published", "images", "candidates")
 _SCORES = {name: kind for name, kind in SCORE_COLUMNS.items() if name != "codec"}
 
 
@@ -52,9 +53,12 @@ def _table(folder: Path, name: str, made: Mapping[str, Any] | None) -> Rows:
         file, kinds = {"images": ("scores.csv", _SCORES), "candidates": ("candidates.csv", CANDIDATE_COLUMNS)}[name]
         return _as_written(folder / file, kinds)
     if made is None:
-        if name in ("overview", "bd-rates"):
+        if name in ("overview", "bd-rates", "published"):
             raise ClicError(f"{folder}: no comparison.json, so no table {name}; 'clic compare' writes it")
         return LEADERBOARD, read_leaderboard(folder / "leaderboard.csv")
+    if name == "published":
+        candidates = read_table(folder / "candidates.csv", CANDIDATE_COLUMNS)
+        return BD_RATES, _frame(BD_RATES, against_published(candidates, str(made["set"]), made.get("unions", ())))
     makers: Mapping[str, Callable[[Mapping[str, Any]], Rows]] = {
         "overview": overview,
         "board": _board,

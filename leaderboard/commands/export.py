@@ -14,7 +14,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--to", choices=("codec-compare", "csv", "json", "latex", "markdown"), required=True)
     parser.add_argument(
         "--table",
-        choices=("overview", "board", "bd-rates", "images", "candidates"),
+        choices=("overview", "board", "bd-rates", "published", "images", "candidates"),
         help="default: the overview of a comparison, the board of a submission",
     )
     parser.add_argument(

@@ -208,6 +208,25 @@ def test_numbers_are_numbers_in_json(clic: Clic, here: Path) -> None:
     assert counts == [row["points"] for row in comparison["bd_rate"]]
 
 
+def test_published_curves_are_anchors(clic: Clic, here: Path, tmp_path: Path) -> None:
+    """Each codec against each curve of the same set, with where it is from; none of another set."""
+    from leaderboard.published import published_curves
+
+    command = ("export", here / "out", "--to", "csv", "--table", "published")
+    done = clic(*command)
+    assert done.returncode == 2 and "no published curves of own set" in done.stderr.splitlines()[-1]
+    made = json.loads((here / "out" / "comparison.json").read_text()) | {"set": "Kodak"}
+    (tmp_path / "comparison.json").write_text(json.dumps(made))
+    shutil.copy(here / "out" / "candidates.csv", tmp_path)
+    done = clic("export", tmp_path, "--to", "csv", "--table", "published")
+    assert done.returncode == 0, done.stderr
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    known = published_curves("Kodak")
+    assert len(rows) == 2 * len(known) and {row["codec"] for row in rows} == {"toy", "webp"}
+    assert [row["anchor"] for row in rows[::2]] == [curve.title for curve in known]
+    assert all(row["percent"] or row["reason"] for row in rows)
+
+
 def test_every_table_says_what_it_is(clic: Clic, here: Path) -> None:
     """Image set, definition and averaging; of a submission the photographs that its record lists."""
     image_set = json.loads((here / "out" / "comparison.json").read_text())["set"]
