@@ -10,6 +10,7 @@ from pathlib import Path
 from harness.challenge.frozen import FOLDER
 from harness.challenge.profiles import Profile
 from harness.challenge.proof import Proof
+from harness.codecs.registry import parts
 from harness.errors import ClicError
 
 EVERYWHERE = timedelta(hours=12)  # a day ends on earth twelve hours after it ended in UTC
@@ -64,6 +65,7 @@ def steps(profile: Profile, proofs: Sequence[Proof]) -> Iterator[str]:
         track = f" --track {proof.track}" if proof.track else ""
         if lacking:
             options = expect or f" --team {shlex.quote(proof.team)}{track} --variant {proof.variant}"
+            options += _choices(proof, validated)
             yield f"clic submit {images} --out {_shown(proof.folder)} --rates {','.join(lacking)}{options}"
         for rate in proof.verified:
             if rate not in proof.in_container:
@@ -77,6 +79,19 @@ def steps(profile: Profile, proofs: Sequence[Proof]) -> Iterator[str]:
         if proof.frozen and proof.folder not in tested:
             out = shlex.quote(f"test-{proof.folder.name}")
             yield f"clic submit TEST_SET --out {out} --expect-decoder {_shown(proof.folder / FOLDER)}"
+
+
+def _choices(proof: Proof, validated: Proof | None) -> str:
+    """The options by which further rates are coded and chosen as the run's others were.
+
+    A frozen decoder brings its codec along.
+    """
+    known = validated.frozen.codec if validated and validated.frozen else ""
+    codecs = parts(proof.codec) if proof.codec and proof.codec != known else []
+    named = [f" --codec {shlex.quote(codec)}" for codec in codecs]
+    if proof.objective != "competition":
+        named.append(f" --objective {shlex.quote(proof.objective)}")
+    return "".join(named)
 
 
 def _shown(path: Path) -> str:

@@ -26,7 +26,8 @@ IN_CONTAINER = "clic verify --in-container"
 class Proof:
     """A run's folder: what was verified last there. `verified` and `in_container` are rates whose files are as then.
 
-    `images` is the folder that the photographs were read from, None where they were in several.
+    `images` is the folder that the photographs were read from, None where they were in several. `codec` is what opened
+    the codec, empty where that is not known, `objective` what the choice of points was best in.
     """
 
     folder: Path
@@ -40,6 +41,8 @@ class Proof:
     verified: tuple[str, ...]
     in_container: tuple[str, ...]
     frozen: Frozen | None
+    codec: str = ""
+    objective: str = "competition"
 
 
 def record_in_container(found: Verification, directory: Path, profile: Profile) -> bool:
@@ -96,6 +99,8 @@ def _proof(folder: Path) -> Proof | None:
         rates[SOURCE],
         rates[IN_CONTAINER],
         frozen,
+        json.loads(last.verification).get("codec", ""),
+        allocation.objective,
     )
 
 

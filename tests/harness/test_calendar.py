@@ -1,11 +1,18 @@
 """What is left to do of a challenge, by what the folders of runs prove."""
 
+import json
+import os
+import re
+import shlex
+import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import pytest
 
+from harness.challenge.archive import sha224
 from harness.challenge.calendar import dues, steps
 from harness.challenge.frozen import Frozen
 from harness.challenge.profiles import load_profile
@@ -19,6 +26,22 @@ FROZEN = Frozen(
     "A team", "clic2027", "cpu", 2, "2027-01-01", "d" * 56, 7, "clic", "set", dict.fromkeys(RATES, "a" * 56), {}, {}
 )
 SENT = Proof(Path("my run"), "A team", "clic2027", "cpu", 2, "set", "d" * 56, Path("photographs"), RATES, RATES, FROZEN)
+
+Clic = Callable[..., subprocess.CompletedProcess[str]]
+TOY = "toy_codec:ToyCodec"
+
+
+@pytest.fixture
+def photographs(photographs: Path) -> Path:
+    """As they are on a team's disk: not from within the last two seconds, of which a store does not note the files."""
+    for path in photographs.iterdir():
+        os.utime(path, (path.stat().st_atime, path.stat().st_mtime - 60))
+    return photographs
+
+
+def left(told: str) -> list[list[str]]:
+    """The commands that the calendar prints, as words."""
+    return [shlex.split(line) for line in re.findall(r"^  clic (.*)$", told.partition("left to do:")[2], re.MULTILINE)]
 
 
 def test_nothing_is_there_yet() -> None:
@@ -60,3 +83,25 @@ def test_days_are_counted_and_asked_for() -> None:
     assert dues(PROFILE, closes)[0].days == 0 and dues(PROFILE, closes)[0].day == closes
     with pytest.raises(ClicError, match=r"no dates are known; add a table \[dates\]"):
         dues(replace(PROFILE, dates=None), closes)
+
+
+def test_the_commands_printed_complete_a_run_of_several_codecs(photographs: Path, tmp_path: Path, clic: Clic) -> None:
+    """Run as they are printed they make the same decoder, chosen by the same objective, so that it can be frozen."""
+    out = tmp_path / "variant1"
+    options = ["--codec", TOY, "--codec", "avif,speed=8", "--objective", "psnr", "--rates", "0.3"]
+    done = clic("submit", photographs, "--out", out, *options)
+    assert done.returncode == 0, done.stderr
+    submit, *_ = left(clic("calendar", tmp_path, "--on", "2027-02-20").stdout)
+    assert submit[0] == "submit"
+    rates = submit.index("--rates") + 1
+    assert submit[rates] == "0.075,0.15"
+    submit[rates] = "0.4"  # these images are too small for the challenge's lower rates
+    done = clic(*submit)
+    assert done.returncode == 0, done.stderr
+    run = json.loads((out / "run.json").read_text())
+    assert {recorded["verification"]["decoder_sha224"] for recorded in run["rates"].values()} == {
+        sha224(out / "0.3" / "decoder.zip")
+    }
+    assert {recorded["selection"]["objective"] for recorded in run["rates"].values()} == {"psnr"}
+    done = clic("freeze", out)
+    assert done.returncode == 0, done.stderr
