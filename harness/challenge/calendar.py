@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from harness.challenge.frozen import FOLDER
-from harness.challenge.profiles import Profile
+from harness.challenge.profiles import Profile, profile_names
 from harness.challenge.proof import Proof
 from harness.codecs.registry import parts
 from harness.errors import ClicError
@@ -52,33 +52,50 @@ def is_test(proof: Proof, proofs: Sequence[Proof]) -> Proof | None:
     return None
 
 
-def steps(profile: Profile, proofs: Sequence[Proof]) -> Iterator[str]:
-    """The commands that are left, in their order: of each run, and for each frozen decoder the test set."""
+def steps(profile: Profile, proofs: Sequence[Proof], rules: str = "") -> Iterator[str]:
+    """The commands that are left, in their order: of each run, and for each frozen decoder the test set.
+
+    `rules` is what `profile` was loaded by, a name or a file, empty for the newest. A frozen decoder and a run know the
+    name of theirs, but not a file.
+    """
     rates = [str(rate) for rate in profile.rates]
+    named = f" --profile {shlex.quote(rules)}" if rules else ""
+    of_file = named if rules.endswith(".toml") else ""
     if not proofs:
-        yield "clic submit VALIDATION_SET --out variant1 --team NAME --variant 1"
+        yield f"clic submit VALIDATION_SET --out variant1 --team NAME --variant 1{named}"
     for proof in proofs:
         validated = is_test(proof, proofs)
         expect = f" --expect-decoder {_shown(validated.folder / FOLDER)}" if validated else ""
         lacking = [rate for rate in rates if rate not in proof.verified]
         images = _shown(proof.images) if proof.images else "IMAGES"
         track = f" --track {proof.track}" if proof.track else ""
+        which = of_file if validated else named
         if lacking:
             options = expect or f" --team {shlex.quote(proof.team)}{track} --variant {proof.variant}"
-            options += _choices(proof, validated)
+            options += which + _choices(proof, validated)
             yield f"clic submit {images} --out {_shown(proof.folder)} --rates {','.join(lacking)}{options}"
         for rate in proof.verified:
             if rate not in proof.in_container:
                 what = f"{_shown(proof.folder / rate)} --images {images} --rate {rate}"
-                yield f"clic verify {what}{track} --in-container{expect}"
+                yield f"clic verify {what}{track} --in-container{expect}{which}"
         unfrozen = [rate for rate in proof.verified if not (proof.frozen and rate in proof.frozen.rates)]
         if not validated and unfrozen:
-            yield f"clic freeze {_shown(proof.folder)}"
+            yield f"clic freeze {_shown(proof.folder)}{of_file}"
     tested = {found.folder for proof in proofs if (found := is_test(proof, proofs))}
     for proof in proofs:
         if proof.frozen and proof.folder not in tested:
             out = shlex.quote(f"test-{proof.folder.name}")
-            yield f"clic submit TEST_SET --out {out} --expect-decoder {_shown(proof.folder / FOLDER)}"
+            yield f"clic submit TEST_SET --out {out} --expect-decoder {_shown(proof.folder / FOLDER)}{of_file}"
+
+
+def elsewhere(profile: Profile, proofs: Sequence[Proof]) -> Iterator[str]:
+    """What was made by other rules than these, in words, and how to see it."""
+    for name in dict.fromkeys(proof.profile for proof in proofs if proof.profile != profile.name):
+        folders = ", ".join(_shown(proof.folder) for proof in proofs if proof.profile == name)
+        where = f"{name} (clic calendar --profile {name})"
+        if name not in profile_names():
+            where = f"{name}, which do not come with the package (clic calendar --profile FILE, a file {name}.toml)"
+        yield f"{folders}: not shown, made by the rules {where}"
 
 
 def _choices(proof: Proof, validated: Proof | None) -> str:

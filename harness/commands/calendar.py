@@ -30,7 +30,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Print days, runs and commands. Raises ClicError for a challenge without known days."""
-    from harness.challenge.calendar import dues, steps, today_everywhere
+    from harness.challenge.calendar import dues, elsewhere, steps, today_everywhere
     from harness.challenge.proof import read_proofs
 
     profile, _ = shared.read_rules(options)
@@ -39,11 +39,16 @@ def run(options: Namespace) -> int:
     for due in dues(profile, today):
         left = f"in {due.days} days" if due.days > 0 else "today" if due.days == 0 else "over"
         print(f"  {due.day}  {left:>12}  {due.event}")
-    proofs = [proof for proof in read_proofs(options.folders) if proof.profile == profile.name]
+    found = read_proofs(options.folders)
+    proofs = [proof for proof in found if proof.profile == profile.name]
     for proof in proofs:
         _print(proof, proofs, profile)
+    for line in elsewhere(profile, found):
+        print(f"\n{line}")
     print("\nleft to do:")
-    for command in list(steps(profile, proofs)) or ["nothing that can be proved here; people decide"]:
+    for command in list(steps(profile, proofs, options.profile or "")) or [
+        "nothing that can be proved here; people decide"
+    ]:
         print(f"  {command}")
     return 0
 

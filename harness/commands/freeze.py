@@ -31,5 +31,6 @@ def run(options: Namespace) -> int:
         f"{place}: {frozen.described} of {frozen.team}, {frozen.decoder_bytes:,} bytes, at {', '.join(frozen.rates)} "
         "bits per pixel; keep a copy of that folder elsewhere"
     )
-    log(f"in the test phase: clic submit TEST_SET --out DIR --expect-decoder {place}")
+    rules = f" --profile {options.profile}" if options.profile else ""
+    log(f"in the test phase: clic submit TEST_SET --out DIR --expect-decoder {place}{rules}")
     return 0

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -105,3 +106,54 @@ def test_the_commands_printed_complete_a_run_of_several_codecs(photographs: Path
     assert {recorded["selection"]["objective"] for recorded in run["rates"].values()} == {"psnr"}
     done = clic("freeze", out)
     assert done.returncode == 0, done.stderr
+
+
+def test_rules_of_ones_own_are_in_every_command(photographs: Path, tmp_path: Path, clic: Clic) -> None:
+    """Run as they are printed, from the first rate to the test set."""
+    rules, out, tested = tmp_path / "my rules.toml", tmp_path / "variant1", tmp_path / "test1"
+    rules.write_text('extends = "clic2027"\nrates = ["0.4", "0.5"]\n')
+    calendar = ["calendar", tmp_path, "--on", "2027-02-20", "--profile", rules]
+    [begin] = left(clic(*calendar).stdout)
+    values = {"VALIDATION_SET": str(photographs), "variant1": str(out), "NAME": "Us"}
+    done = clic(*(values.get(word, word) for word in begin), "--codec", TOY, "--rates", "0.4")
+    assert done.returncode == 0 and "rules: my rules (" in done.stderr, done.stderr
+    submit, verify, freeze = left(clic(*calendar).stdout)
+    assert verify[0] == "verify"
+    for command in (submit, [word for word in verify if word != "--in-container"], freeze):
+        done = clic(*command)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert command is freeze or "rules: my rules (" in done.stderr
+    assert f"--expect-decoder {out / 'frozen'} --profile {rules}" in done.stderr
+    *_, test = left(clic(*calendar).stdout)
+    others = tmp_path / "others"
+    others.mkdir()
+    shutil.copy(photographs / "alps.png", others / "other.png")
+    test[test.index("TEST_SET")], test[test.index("--out") + 1] = str(others), str(tested)
+    done = clic(*test, "--rates", "0.5")
+    assert done.returncode == 0, done.stderr
+    told = clic(*calendar).stdout
+    assert f"{tested}: variant 1, track cpu, team Us\n  test phase, with the decoder frozen in {out} on " in told
+    for command in left(told):
+        assert command[command.index("--profile") + 1] == str(rules)
+
+
+def test_runs_of_other_rules_are_named(photographs: Path, tmp_path: Path, clic: Clic) -> None:
+    out = tmp_path / "variant1"
+    options = ["--codec", TOY, "--rates", "0.4", "--profile", "clic2025"]
+    assert clic("submit", photographs, "--out", out, *options).returncode == 0
+    told = clic("calendar", tmp_path, "--on", "2027-02-20").stdout
+    assert f"{out}: not shown, made by the rules clic2025 (clic calendar --profile clic2025)\n" in told
+    rules = tmp_path / "mine.toml"
+    rules.write_text('extends = "clic2027"\n')
+    assert clic("submit", photographs, "--out", out, *options[:-1], rules).returncode == 0
+    told = clic("calendar", tmp_path, "--on", "2027-02-20").stdout
+    assert f"{out}: not shown, made by the rules mine, which do not come with the package (clic calendar" in told
+    assert "--profile FILE, a file mine.toml)" in told
+    assert f"\n{out}: variant 1" in clic("calendar", tmp_path, "--profile", rules, "--on", "2027-02-20").stdout
+
+
+def test_known_rules_that_are_not_the_newest_are_in_the_commands() -> None:
+    begun = replace(SENT, profile="clic2025", verified=(FIRST,), in_container=(), frozen=None)
+    submit, verify, freeze = steps(PROFILE, [begun], "clic2025")
+    assert submit.endswith(" --variant 2 --profile clic2025") and verify.endswith(" --in-container --profile clic2025")
+    assert freeze == "clic freeze 'my run'"  # the run has the name of its rules
