@@ -44,6 +44,11 @@ def dues(profile: Profile, today: date) -> list[Due]:
     return [Due(day, EVENTS[key], (day - today).days) for key, day in days.items()]
 
 
+def is_over(profile: Profile, event: str, today: date) -> bool:
+    """Whether a day of the challenge, a key of EVENTS, has ended; never where no days are known."""
+    return profile.dates is not None and today > date.fromisoformat(getattr(profile.dates, event))
+
+
 def is_test(proof: Proof, proofs: Sequence[Proof]) -> Proof | None:
     """The run in which this one's decoder was frozen, where that was of other images."""
     for other in proofs:
@@ -52,25 +57,28 @@ def is_test(proof: Proof, proofs: Sequence[Proof]) -> Proof | None:
     return None
 
 
-def steps(profile: Profile, proofs: Sequence[Proof], rules: str = "") -> Iterator[str]:
+def steps(profile: Profile, proofs: Sequence[Proof], today: date, rules: str = "") -> Iterator[str]:
     """The commands that are left, in their order: of each run, and for each frozen decoder the test set.
 
-    `rules` is what `profile` was loaded by, a name or a file, empty for the newest. A frozen decoder and a run know the
-    name of theirs, but not a file.
+    What belongs to a phase that is over is not coded any more; what was, is still proved, and kept. `rules` is what
+    `profile` was loaded by, a name or a file, empty for the newest. A frozen decoder and a run know the name of theirs,
+    but not a file.
     """
-    rates = [str(rate) for rate in profile.rates]
     named = f" --profile {shlex.quote(rules)}" if rules else ""
     of_file = named if rules.endswith(".toml") else ""
-    if not proofs:
+    validating, testing = (not is_over(profile, event, today) for event in ("validation_closes", "test_closes"))
+    if not proofs and validating:
         yield f"clic submit VALIDATION_SET --out variant1 --team NAME --variant 1{named}"
+    elif not proofs and testing:
+        yield f"clic submit TEST_SET --out test1 --expect-decoder FROZEN{of_file}"
     for proof in proofs:
         validated = is_test(proof, proofs)
         expect = f" --expect-decoder {_shown(validated.folder / FOLDER)}" if validated else ""
-        lacking = [rate for rate in rates if rate not in proof.verified]
+        lacking = [str(rate) for rate in profile.rates if str(rate) not in proof.verified]
         images = _shown(proof.images) if proof.images else "IMAGES"
         track = f" --track {proof.track}" if proof.track else ""
         which = of_file if validated else named
-        if lacking:
+        if lacking and (testing if validated else validating):
             options = expect or f" --team {shlex.quote(proof.team)}{track} --variant {proof.variant}"
             options += which + _choices(proof, validated)
             yield f"clic submit {images} --out {_shown(proof.folder)} --rates {','.join(lacking)}{options}"
@@ -83,9 +91,21 @@ def steps(profile: Profile, proofs: Sequence[Proof], rules: str = "") -> Iterato
             yield f"clic freeze {_shown(proof.folder)}{of_file}"
     tested = {found.folder for proof in proofs if (found := is_test(proof, proofs))}
     for proof in proofs:
-        if proof.frozen and proof.folder not in tested:
+        if testing and proof.frozen and proof.folder not in tested:
             out = shlex.quote(f"test-{proof.folder.name}")
             yield f"clic submit TEST_SET --out {out} --expect-decoder {_shown(proof.folder / FOLDER)}{of_file}"
+
+
+def too_late(profile: Profile, proof: Proof, validated: Proof | None, today: date) -> str:
+    """What can no longer be added to a run, in words, with what to do if that is wrong; empty where all can."""
+    phase = "test" if validated else "validation"
+    lacking = ", ".join(str(rate) for rate in profile.rates if str(rate) not in proof.verified)
+    if not lacking or not is_over(profile, f"{phase}_closes", today):
+        return ""
+    told = f"too late for {lacking}: the {phase} phase is over"
+    if proof.frozen or validated:
+        return told
+    return f"{told}; if these are images of the test set, name the folder too where their decoder was frozen"
 
 
 def elsewhere(profile: Profile, proofs: Sequence[Proof]) -> Iterator[str]:

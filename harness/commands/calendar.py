@@ -29,10 +29,13 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Print days, runs and commands. Raises ClicError for a challenge without known days."""
+    """Print days, runs and commands. Raises ClicError for a challenge without known days, and a missing folder."""
     from harness.challenge.calendar import dues, elsewhere, steps, today_everywhere
     from harness.challenge.proof import read_proofs
+    from harness.images import require_folder
 
+    for folder in options.folders:
+        require_folder(folder, "a run, or a folder of runs")
     profile, _ = shared.read_rules(options)
     today = options.on or today_everywhere()
     print(f"{profile.title}; it is still {today} somewhere on earth")
@@ -42,19 +45,19 @@ def run(options: Namespace) -> int:
     found = read_proofs(options.folders)
     proofs = [proof for proof in found if proof.profile == profile.name]
     for proof in proofs:
-        _print(proof, proofs, profile)
+        _print(proof, proofs, profile, today)
     for line in elsewhere(profile, found):
         print(f"\n{line}")
     print("\nleft to do:")
-    for command in list(steps(profile, proofs, options.profile or "")) or [
+    for command in list(steps(profile, proofs, today, options.profile or "")) or [
         "nothing that can be proved here; people decide"
     ]:
         print(f"  {command}")
     return 0
 
 
-def _print(proof: "Proof", proofs: "list[Proof]", profile: "Profile") -> None:
-    from harness.challenge.calendar import is_test
+def _print(proof: "Proof", proofs: "list[Proof]", profile: "Profile", today: date) -> None:
+    from harness.challenge.calendar import is_test, too_late
 
     track = f", track {proof.track}" if proof.track else ""
     print(f"\n{proof.folder}: variant {proof.variant}{track}, team {proof.team}")
@@ -70,6 +73,8 @@ def _print(proof: "Proof", proofs: "list[Proof]", profile: "Profile") -> None:
             "frozen": rate in frozen or validated is not None,
         }
         print(f"  {rate:>6}  " + "  ".join(f"{'' if holds else 'not '}{state}" for state, holds in states.items()))
+    if late := too_late(profile, proof, validated, today):
+        print(f"  {late}")
 
 
 def _day(text: str) -> date:

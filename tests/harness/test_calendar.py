@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from harness.challenge.archive import sha224
-from harness.challenge.calendar import dues, steps
+from harness.challenge.calendar import dues, steps, too_late
 from harness.challenge.frozen import Frozen
 from harness.challenge.profiles import load_profile
 from harness.challenge.proof import Proof
@@ -23,6 +23,7 @@ from harness.errors import ClicError
 PROFILE = load_profile("clic2027")
 RATES = tuple(str(rate) for rate in PROFILE.rates)
 FIRST, *OTHERS = RATES
+DAY, IN_TEST, AFTER = date(2027, 2, 20), date(2027, 3, 5), date(2027, 3, 10)
 FROZEN = Frozen(
     "A team", "clic2027", "cpu", 2, "2027-01-01", "d" * 56, 7, "clic", "set", dict.fromkeys(RATES, "a" * 56), {}, {}
 )
@@ -46,18 +47,18 @@ def left(told: str) -> list[list[str]]:
 
 
 def test_nothing_is_there_yet() -> None:
-    assert list(steps(PROFILE, [])) == ["clic submit VALIDATION_SET --out variant1 --team NAME --variant 1"]
+    assert list(steps(PROFILE, [], DAY)) == ["clic submit VALIDATION_SET --out variant1 --team NAME --variant 1"]
 
 
 def test_from_the_first_rate_to_the_frozen_decoder() -> None:
     begun = replace(SENT, verified=(FIRST,), in_container=(), frozen=None)
-    assert list(steps(PROFILE, [begun])) == [
+    assert list(steps(PROFILE, [begun], DAY)) == [
         f"clic submit photographs --out 'my run' --rates {','.join(OTHERS)} --team 'A team' --track cpu --variant 2",
         f"clic verify 'my run/{FIRST}' --images photographs --rate {FIRST} --track cpu --in-container",
         "clic freeze 'my run'",
     ]
     partly = replace(SENT, images=None, frozen=replace(FROZEN, rates={FIRST: "a" * 56}))
-    assert list(steps(PROFILE, [partly])) == [
+    assert list(steps(PROFILE, [partly], DAY)) == [
         "clic freeze 'my run'",
         "clic submit TEST_SET --out 'test-my run' --expect-decoder 'my run/frozen'",
     ]
@@ -65,14 +66,14 @@ def test_from_the_first_rate_to_the_frozen_decoder() -> None:
 
 def test_the_test_set_has_the_frozen_decoder() -> None:
     tested = replace(SENT, folder=Path("test"), image_set="other", verified=(FIRST,), in_container=(), frozen=None)
-    assert list(steps(PROFILE, [SENT, tested])) == [
+    assert list(steps(PROFILE, [SENT, tested], DAY)) == [
         f"clic submit photographs --out test --rates {','.join(OTHERS)} --expect-decoder 'my run/frozen'",
         f"clic verify test/{FIRST} --images photographs --rate {FIRST} --track cpu --in-container"
         " --expect-decoder 'my run/frozen'",
     ]
-    assert list(steps(PROFILE, [SENT, replace(tested, verified=RATES, in_container=RATES)])) == []
+    assert list(steps(PROFILE, [SENT, replace(tested, verified=RATES, in_container=RATES)], DAY)) == []
     another = replace(tested, verified=RATES, in_container=RATES, decoder_sha224="e" * 56)
-    assert list(steps(PROFILE, [SENT, another])) == [
+    assert list(steps(PROFILE, [SENT, another], DAY)) == [
         "clic freeze test",
         "clic submit TEST_SET --out 'test-my run' --expect-decoder 'my run/frozen'",
     ]
@@ -154,6 +155,44 @@ def test_runs_of_other_rules_are_named(photographs: Path, tmp_path: Path, clic: 
 
 def test_known_rules_that_are_not_the_newest_are_in_the_commands() -> None:
     begun = replace(SENT, profile="clic2025", verified=(FIRST,), in_container=(), frozen=None)
-    submit, verify, freeze = steps(PROFILE, [begun], "clic2025")
+    submit, verify, freeze = steps(PROFILE, [begun], DAY, "clic2025")
     assert submit.endswith(" --variant 2 --profile clic2025") and verify.endswith(" --in-container --profile clic2025")
     assert freeze == "clic freeze 'my run'"  # the run has the name of its rules
+
+
+def test_what_belongs_to_a_phase_that_is_over_is_not_coded_any_more() -> None:
+    closes = date(2027, 3, 1)
+    assert list(steps(PROFILE, [], closes)) == list(steps(PROFILE, [], DAY))
+    assert list(steps(PROFILE, [], IN_TEST)) == ["clic submit TEST_SET --out test1 --expect-decoder FROZEN"]
+    assert list(steps(PROFILE, [], AFTER)) == []
+    partly = replace(SENT, verified=(FIRST,), in_container=(), frozen=None)
+    kept = list(steps(PROFILE, [partly], DAY))[1:]
+    assert [command.split()[1] for command in kept] == ["verify", "freeze"]
+    assert list(steps(PROFILE, [partly], IN_TEST)) == kept
+    tested = replace(SENT, folder=Path("test"), image_set="other", verified=(FIRST,), in_container=(), frozen=None)
+    begun = list(steps(PROFILE, [SENT, tested], IN_TEST))
+    assert begun == list(steps(PROFILE, [SENT, tested], DAY)) and begun[0].startswith("clic submit photographs")
+    assert list(steps(PROFILE, [SENT, tested], AFTER)) == begun[1:]
+    assert list(steps(PROFILE, [SENT], AFTER)) == []
+
+
+def test_what_comes_too_late_is_said() -> None:
+    assert too_late(PROFILE, SENT, None, AFTER) == ""
+    partly = replace(SENT, verified=(FIRST,))
+    assert too_late(PROFILE, partly, None, DAY) == ""
+    told = f"too late for {', '.join(OTHERS)}: the validation phase is over"
+    assert too_late(PROFILE, partly, None, IN_TEST) == told
+    unknown = too_late(PROFILE, replace(partly, frozen=None), None, IN_TEST)
+    assert unknown.startswith(f"{told}; if these are images of the test set, name the folder too")
+    assert too_late(PROFILE, partly, SENT, IN_TEST) == ""
+    assert too_late(PROFILE, partly, SENT, AFTER).endswith("the test phase is over")
+
+
+def test_a_day_of_the_test_phase(photographs: Path, tmp_path: Path, clic: Clic) -> None:
+    done = clic("calendar", tmp_path / "nowhere")
+    assert done.returncode == 2 and f"{tmp_path / 'nowhere'}: no such folder; give a run, or a folder of" in done.stderr
+    out = tmp_path / "variant1"
+    assert clic("submit", photographs, "--out", out, "--codec", TOY, "--rates", "0.4").returncode == 0
+    told = clic("calendar", tmp_path, "--on", "2027-03-05").stdout
+    assert "  too late for 0.075, 0.15, 0.3: the validation phase is over; if these are" in told
+    assert [command[0] for command in left(told)] == ["verify", "freeze"]
