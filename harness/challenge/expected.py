@@ -18,8 +18,9 @@ from harness.challenge.frozen import Frozen, changes, read_frozen
 from harness.challenge.pictures import pictures_in
 from harness.challenge.profiles import Profile
 from harness.challenge.sandbox import run_decoder
-from harness.challenge.sandbox.environment import OURS
+from harness.challenge.sandbox.environment import OURS, versions_here
 from harness.codecs.protocol import Encoding, Submittable
+from harness.codecs.registry import canonical
 from harness.codecs.union import Union
 from harness.errors import ClicError
 from harness.files import write_atomic
@@ -114,9 +115,10 @@ def read_expected(text: str) -> Expected:
     return Expected(frozen.decoder_sha224, frozen, decoder)
 
 
-def check_encoder(codec: Submittable, expected: Expected, profile: Profile, photograph: Path) -> None:
+def check_encoder(codec: Submittable, spec: str, expected: Expected, profile: Profile, photograph: Path) -> None:
     """Raise ClicError where the expected decoder does not give back what `codec` announces, tried on a few streams.
 
+    `spec` is what opened the codec; another than the frozen one may well fit, as the same with another effort does.
     Nothing needs trying where this installation packs that very decoder.
     """
     packed = zip_bytes(codec.decoder_files(profile.data_file, profile.payload))
@@ -137,12 +139,29 @@ def check_encoder(codec: Submittable, expected: Expected, profile: Profile, phot
     if run.returncode or found != announced:
         said = f" ({last_lines(run.output)})" if run.returncode else ""
         wrong = [point for name, point in zip(encodings, chosen, strict=True) if found.get(name) != announced[name]]
-        version = expected.frozen.versions.get(OURS) if expected.frozen else None
         raise ClicError(
             f"{frozen} does not give back what codec {codec.name!r} codes now, at point {', '.join(wrong)}{said}; "
-            f"install {OURS}{'==' + version if version else ' as it was then'}, or give the codec that was frozen"
+            f"{_remedy(spec, expected)}"
         )
     log(f"{frozen} gives back the pixels that codec {codec.name!r} announces now; it is sent as it was frozen")
+
+
+def _remedy(spec: str, expected: Expected) -> str:
+    """What to do where the frozen decoder does not follow the codec that `spec` opens."""
+    if _is_another(spec, expected.codec):
+        return f"it was frozen of codec {expected.codec!r}, and {spec!r} is another: leave --codec out"
+    version = expected.frozen.versions.get(OURS) if expected.frozen else None
+    if version and version == versions_here(()).get(OURS):
+        return f"{OURS} is {version} as it was then, so the codec's code or its packages changed: bring those back"
+    return f"install {OURS}{'==' + version if version else ' as it was then'}, or give the codec that was frozen"
+
+
+def _is_another(spec: str, frozen: str) -> bool:
+    """Whether a codec is opened otherwise than the frozen one, where that is known."""
+    try:
+        return bool(frozen) and canonical(spec) != canonical(frozen)
+    except ClicError:  # what was frozen cannot be opened here; what is coded with now can
+        return True
 
 
 def _some_points(codec: Submittable) -> list[str]:

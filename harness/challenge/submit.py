@@ -104,7 +104,7 @@ def submit(
     # What cannot be put together is told before hours of coding.
     zip_bytes(codec.decoder_files(request.profile.data_file, request.profile.payload))
     if request.expected:
-        check_encoder(codec, request.expected, request.profile, images[0].path)
+        check_encoder(codec, request.codec, request.expected, request.profile, images[0].path)
     log_notes(images)
     with open_store(out) as store, exclusive(out):
         with bar("read") as progress:

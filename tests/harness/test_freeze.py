@@ -127,8 +127,24 @@ def test_an_encoder_that_the_frozen_decoder_does_not_follow(
     upgrade(team, old, new)
     done = clic("submit", "test", "--out", "second", "--expect-decoder", "first", *RATES)
     assert done.returncode == 2 and "does not give back what codec 'toy' codes now, at point 2, 30, 60" in done.stderr
-    assert "install clic-harness==" in done.stderr
+    assert "as it was then, so the codec's code or its packages changed: bring those back" in done.stderr
     assert not (team / "second").exists()  # told before anything was coded
+    record = team / "first" / "frozen" / "frozen.json"
+    told = json.loads(record.read_text())
+    told["versions"]["clic-harness"] = "0.0.1"
+    record.write_text(json.dumps(told))
+    done = clic("submit", "test", "--out", "second", "--expect-decoder", "first", *RATES)
+    assert done.returncode == 2 and "install clic-harness==0.0.1, or give the codec that was frozen" in done.stderr
+
+
+def test_another_codec_than_the_frozen_one_is_the_reason(team: Path, frozen: Path, clic: Clic) -> None:
+    done = clic("submit", "test", "--out", "second", "--expect-decoder", "first", *RATES, "--codec", "webp")
+    assert done.returncode == 2 and done.stderr.count("frozen of codec") == 1
+    assert "it was frozen of codec 'ours:ToyCodec', and 'webp' is another: leave --codec out" in done.stderr
+    assert "install" not in done.stderr
+    (team / "ours.py").unlink()  # whether or not it can still be opened
+    done = clic("submit", "test", "--out", "second", "--expect-decoder", "first", *RATES, "--codec", "webp")
+    assert done.returncode == 2 and "frozen of codec 'ours:ToyCodec', and 'webp' is another" in done.stderr
 
 
 def test_a_hash_alone(team: Path, frozen: Path, clic: Clic) -> None:
