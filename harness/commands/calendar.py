@@ -66,13 +66,16 @@ def _print(proof: "Proof", proofs: "list[Proof]", profile: "Profile", today: dat
         print(f"  test phase, with the decoder frozen in {validated.folder} on {validated.frozen.date}")
     print(f"  decoder SHA-224 {proof.decoder_sha224}")
     frozen = () if proof.frozen is None else proof.frozen.rates
-    for rate in map(str, profile.rates):
+    of_profile = [str(rate) for rate in profile.rates]
+    for rate in sorted({*of_profile, *proof.verified, *frozen}, key=float):
         states = {
             "verified": rate in proof.verified,
             "in the container": rate in proof.in_container,
             "frozen": rate in frozen or validated is not None,
         }
-        print(f"  {rate:>6}  " + "  ".join(f"{'' if holds else 'not '}{state}" for state, holds in states.items()))
+        told = [f"{'' if holds else 'not '}{state}" for state, holds in states.items()]
+        told += [] if rate in of_profile else [f"(no rate of {profile.name})"]
+        print(f"  {rate:>6}  {'  '.join(told)}")
     if late := too_late(profile, proof, validated, today):
         print(f"  {late}")
 

@@ -188,11 +188,13 @@ def test_what_comes_too_late_is_said() -> None:
     assert too_late(PROFILE, partly, SENT, AFTER).endswith("the test phase is over")
 
 
-def test_a_day_of_the_test_phase(photographs: Path, tmp_path: Path, clic: Clic) -> None:
+def test_a_day_of_the_test_phase_with_a_rate_of_ones_own(photographs: Path, tmp_path: Path, clic: Clic) -> None:
     done = clic("calendar", tmp_path / "nowhere")
     assert done.returncode == 2 and f"{tmp_path / 'nowhere'}: no such folder; give a run, or a folder of" in done.stderr
     out = tmp_path / "variant1"
     assert clic("submit", photographs, "--out", out, "--codec", TOY, "--rates", "0.4").returncode == 0
     told = clic("calendar", tmp_path, "--on", "2027-03-05").stdout
+    assert "     0.4  verified  not in the container  not frozen  (no rate of clic2027)\n" in told
+    assert "     0.3  not verified  not in the container  not frozen\n" in told
     assert "  too late for 0.075, 0.15, 0.3: the validation phase is over; if these are" in told
     assert [command[0] for command in left(told)] == ["verify", "freeze"]
