@@ -63,7 +63,7 @@ def open_store(folder: Path, write: bool = True) -> Iterator["Store"]:
                 "choose another --out"
             )
         if not write:
-            raise ClicError(f"{folder}: no {DATABASE}; give the folder of a run, or a candidates.csv")
+            raise ClicError(f"{folder}: no {DATABASE}; give the folder of a run")
     store = Store(folder, write)
     try:
         yield store

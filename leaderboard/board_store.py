@@ -13,7 +13,7 @@ from harness.files import as_json, sha256
 from harness.images import SourceImage, list_images
 from harness.imagesets import identify
 from harness.records import Allocation, Entry, Image, ImageFile, Member
-from harness.store import Store, open_store
+from harness.store import DATABASE, Store, open_store
 from leaderboard.entries import checked
 
 SOURCE = "clic leaderboard"
@@ -109,6 +109,11 @@ def _identity(entry: Entry, without: str = "") -> tuple[Any, ...]:
 
 def entries(board: Path) -> list[Entry]:
     """What is on a board, in the order in which it came. Raises ClicError for a folder that holds none."""
+    if not (board / DATABASE).exists():
+        raise ClicError(
+            f"{board}: no {DATABASE}, so no board; give the folder of one, or begin it with "
+            f"'clic leaderboard add {board} RUN'"
+        )
     with open_store(board, write=False) as store:
         found = store.rows(Entry, source=SOURCE)
     if not found:

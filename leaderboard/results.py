@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from harness.errors import ClicError
+from harness.store import DATABASE
 from leaderboard.units import rate_name
 
 LEADERBOARD_COLUMNS: Mapping[str, type] = {
@@ -83,7 +84,7 @@ def read_table(path: Path, columns: Mapping[str, type]) -> pd.DataFrame:
     try:
         frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
     except FileNotFoundError as error:
-        raise ClicError(f"{path}: no such file; {MEND}") from error
+        raise ClicError(f"{path}: no such file; {_wanted(path.parent)}") from error
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise ClicError(f"{path}: not a readable CSV table ({error}); {MEND}") from error
     missing = [name for name in columns if name not in frame.columns]
@@ -100,6 +101,13 @@ def read_table(path: Path, columns: Mapping[str, type]) -> pd.DataFrame:
                     f"{path}: column {name} holds something that is not a number ({error}); {MEND}"
                 ) from error
     return frame
+
+
+def _wanted(folder: Path) -> str:
+    """What to do about a missing table: where nothing was submitted, nothing writes it again."""
+    if (folder / "comparison.json").exists():
+        return f"{folder} is a comparison; give the folder of a run of 'clic submit'"
+    return MEND if (folder / DATABASE).exists() else "give the folder of a run of 'clic submit'"
 
 
 def read_leaderboard(path: Path) -> pd.DataFrame:

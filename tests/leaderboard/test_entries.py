@@ -303,7 +303,11 @@ def test_what_the_command_refuses(clic: Clic, tmp_path: Path, photographs: Path)
         return str(done.stderr.splitlines()[-1])
 
     board, run = tmp_path / "board", make_run(tmp_path / "run", photographs)
-    assert "no results.sqlite" in refused("show", board)
+    assert refused("show", board).endswith(
+        f"{board}: no results.sqlite, so no board; give the folder of one, or begin it with 'clic leaderboard add "
+        f"{board} RUN'"
+    )
+    assert refused("add", board, photographs).endswith("no results.sqlite; give the folder of a run")
     assert "no submission that passed; run 'clic submit' there first" in refused(
         "add", board, make_run(tmp_path / "no", photographs, False)
     )

@@ -48,6 +48,19 @@ def test_unusable_files(tmp_path: Path, content: str | None, said: str) -> None:
         read_leaderboard(path)
 
 
+def test_a_hint_is_one_that_the_folder_can_follow(tmp_path: Path) -> None:
+    """`clic submit` writes a run's tables again, and nothing where nothing was submitted."""
+    path = tmp_path / "leaderboard.csv"
+    with pytest.raises(ClicError, match=r"no such file; give the folder of a run of 'clic submit'$"):
+        read_leaderboard(path)
+    (tmp_path / "results.sqlite").touch()
+    with pytest.raises(ClicError, match=r"no such file; run `clic submit` again to write it$"):
+        read_leaderboard(path)
+    (tmp_path / "comparison.json").touch()
+    with pytest.raises(ClicError, match=r"is a comparison; give the folder of a run of 'clic submit'$"):
+        read_leaderboard(path)
+
+
 def test_image_missing_at_a_rate(board: Path) -> None:
     (board.parent / "scores.csv").write_text(
         "rate,image,width,height,codec,point,bytes,bpp,msssim_competition,msssim_paper,mse,psnr\n"
