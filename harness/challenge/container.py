@@ -40,14 +40,14 @@ def container_folder(profile: Profile) -> Path:
     return Path(cache) / f"container-{sha256(as_json(_server(profile)).encode())[:12]}"
 
 
-def find_container(profile: Profile) -> Environment:
-    """The container of a profile that was built here. Raises ClicError where it was not."""
+def find_container(profile: Profile, engine: str | None = None) -> Environment:
+    """The container of a profile that was built here, by `engine` where one is named. Raises ClicError without one."""
     folder = container_folder(profile)
-    for engine in ENGINES:
-        if (folder / f"{engine}-{BUILT}").exists():
-            return read_environment(Path(f"python{_server(profile).python}"), engine, _image(folder))
-    if (folder / BUILT).exists():
-        return read_environment(folder / VENV / "bin" / "python3")
+    for found in (*ENGINES, VENV):
+        if engine in (None, found) and _built(folder, found).exists():
+            if found == VENV:
+                return read_environment(folder / VENV / "bin" / "python3")
+            return read_environment(Path(f"python{_server(profile).python}"), found, _image(folder))
     raise ClicError(f"no container of {profile.name} on this machine ({folder}); build it: clic container build")
 
 
@@ -55,12 +55,13 @@ def build_container(profile: Profile, engine: str | None = None, python: str | N
     """Build the container unless it is there; `engine` is one of ENGINES or VENV, by default what runs here.
 
     `python` is the interpreter that a virtual environment is made of, by default one of the right version on PATH.
-    Raises ClicError where that cannot be done.
+    What another engine built stays, and a line says so where it is what `verify` takes. Raises ClicError where it
+    cannot be done.
     """
     server, folder = _server(profile), container_folder(profile)
     with exclusive(folder):
         try:
-            return find_container(profile)
+            return _told(profile, engine)
         except ClicError:
             engine = engine or next(filter(_runs, ENGINES), VENV)
         log(
@@ -68,14 +69,27 @@ def build_container(profile: Profile, engine: str | None = None, python: str | N
         )
         if engine == VENV:
             _build_venv(server, folder / VENV, python)
-            write_atomic(folder / BUILT, as_json(server).encode())
         else:
             content = CONTAINERFILE.format(
                 image=server.image, python=server.python, requirements=" ".join(f"'{r}'" for r in server.requirements)
             )
             _run([engine, "build", "--tag", _image(folder), "-"], content)
-            write_atomic(folder / f"{engine}-{BUILT}", as_json(server).encode())
-        return find_container(profile)
+        write_atomic(_built(folder, engine), as_json(server).encode())
+        return _told(profile, engine)
+
+
+def _told(profile: Profile, engine: str | None) -> Environment:
+    """The container that an engine built; a line says where `verify` takes that of another. Raises ClicError."""
+    asked, folder = find_container(profile, engine), container_folder(profile)
+    taken = next(found for found in (*ENGINES, VENV) if _built(folder, found).exists())
+    if taken != (asked.engine or VENV):
+        log(f"verify --in-container takes the one by {taken}; remove {_built(folder, taken)} to have it take this one")
+    return asked
+
+
+def _built(folder: Path, engine: str) -> Path:
+    """The file that says that an engine's container is whole."""
+    return folder / (BUILT if engine == VENV else f"{engine}-{BUILT}")
 
 
 def container_findings(environment: Environment, profile: Profile) -> Iterator[Finding]:

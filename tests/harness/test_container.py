@@ -196,6 +196,28 @@ def test_an_engine_is_asked_for_the_limits(
     assert f"rm --force {name}" in engine.read_text() and "sandbox docker" in done.stderr
 
 
+def test_the_engine_that_is_asked_for_builds_beside_another(
+    engine: Path, small: Environment, rules: Path, clic: Clic
+) -> None:
+    """The stand-in for Docker on PATH is left alone until it is named, and named it is used."""
+    cached = container_folder(load_profile(rules))
+    cached.mkdir(parents=True)
+    (cached / "venv").symlink_to(small.prefix)
+    (cached / BUILT).write_text("{}")
+    assert clic("container", "build", "--profile", rules).stdout.startswith("by venv: ")
+    assert not engine.exists()
+    done = clic("container", "build", "--profile", rules, "--engine", "docker")
+    assert done.returncode == 0 and done.stdout.startswith(f"by docker: clic-{cached.name}\n"), done.stderr
+    assert "build --tag" in engine.read_text()
+    assert clic("container", "show", "--profile", rules).stdout.startswith("by docker: ")
+    done = clic("container", "build", "--profile", rules, "--engine", "venv")
+    assert done.stdout.startswith("by venv: ")
+    there = cached / f"docker-{BUILT}"
+    assert f"verify --in-container takes the one by docker; remove {there} to have it take this one" in done.stderr
+    there.unlink()
+    assert clic("container", "show", "--profile", rules).stdout.startswith("by venv: ")
+
+
 @pytest.mark.slow
 def test_our_decoder_in_the_container_of_2027(tmp_path: Path, start_clic: Callable[..., subprocess.Popen[str]]) -> None:
     """Python 3.12, torch 2.6.0, numpy 1.26.4: other symbols would break a stream's checks, pixels are compared."""
