@@ -326,9 +326,9 @@ def test_known_photographs_are_not_opened_again(
     opened: list[str] = []
     whole = Image.open
 
-    def counting(path: Path, *arguments: Any) -> Image.Image:
+    def counting(path: Path, *arguments: Any, **named: Any) -> Image.Image:
         opened.append(Path(path).stem)
-        return whole(path, *arguments)
+        return whole(path, *arguments, **named)
 
     out = tmp_path / "out"
     for path in photographs.iterdir():
