@@ -72,7 +72,8 @@ def cluster(photographs: Path, tmp_path: Path) -> Iterator[Cluster]:
     cluster = Cluster(folder, {"PYTHONPATH": str(folder), "HIDDEN": str(photographs)})
     once = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0"}  # not three workers for each deadly image
     cluster.start("scheduler", "--host", "127.0.0.1", "--port", "0", **once)
-    wait_until((folder / "scheduler.json").exists)
+    written = folder / "scheduler.json"
+    wait_until(lambda: written.exists() and written.read_text().rstrip().endswith("}"))  # not while it is written
     yield cluster
     for process in cluster.started:
         process.kill()
