@@ -149,6 +149,7 @@ def test_header_bounds() -> None:
 @pytest.mark.parametrize(("pixels", "words"), [(1, 1), (4096, 1), (4097, 2), (8192, 2), (8193, 3)])
 def test_words_that_sides_ask_for(pixels: int, words: int) -> None:
     assert least_words(Header(pixels, 1, 0)) == words
+    assert least_words(Header(1, pixels, 0)) == words and least_words(Header(pixels, 4096, 0)) == pixels
 
 
 def test_the_checksum_is_of_header_and_symbols() -> None:
