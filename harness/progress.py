@@ -24,9 +24,8 @@ def escaped(text: str, most: int) -> str:
 
     Of what is longer the middle is left out: what something is stands first, an error's cause last.
     """
-    line = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text[: 2 * most])
-    if len(text) > 2 * most:
-        line += "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text[-most:])
+    ends = text[: 2 * most] + text[2 * most :][-most:]  # all that can be shown of it
+    line = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in ends)
     if len(line) <= most:
         return line
     half = (most - len(_LEFT_OUT)) // 2

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from harness.codecs.protocol import Submittable
 from harness.codecs.registry import open_codec
 from harness.images import list_images
 from harness.store import DATABASE, open_store
@@ -52,6 +53,14 @@ def swept(folder: Path, codec: str, out: Path, **options: Any) -> pd.DataFrame:
         originals = record_originals(list_images(folder), store, **options)
         plan = Plan(originals, describe(open_codec(codec), codec))
         return sweep(plan, store, LocalProcesses(workers), options.get("rehash", False), progress)
+
+
+def unpacked(folder: Path, codec: Submittable, data_file: str, payload: str) -> None:
+    """Write what decoder.zip would hold of a codec's decoder."""
+    for name, content in codec.decoder_files(data_file, payload).items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:

@@ -55,12 +55,12 @@ def read_run(folder: Path, sets: Sequence[str] = ()) -> pd.DataFrame:
             table = pd.concat(tables, ignore_index=True)
         else:
             table = _of_set(store, ids[0])
-        if not sets and len(ids) > 1:
-            last, *others = swept_sets(store)
-            log(
-                f"{folder}: candidates of the set swept last, {last}; left out: {', '.join(map(str, others))}; "
-                "'clic select' takes any with --set-budget NAME=BYTES"
-            )
+            if len(ids) > 1:
+                last, *others = swept_sets(store)
+                log(
+                    f"{folder}: candidates of the set swept last, {last}; left out: {', '.join(map(str, others))}; "
+                    "'clic select' takes any with --set-budget NAME=BYTES"
+                )
     whole = all(re.fullmatch(r"0|-?[1-9]\d{0,17}", point) for point in table["point"].unique())
     return table.assign(point=table["point"].astype("int64")) if whole else table
 
@@ -103,8 +103,7 @@ def find_codecs(table: pd.DataFrame, path: Path, wanted: Sequence[str]) -> tuple
     """The rows of one or several codecs of a table from `path`, and what opens the codec or their union.
 
     Each is named as it is called, or by what opened it; none need be where there is only one. The rows keep their
-    index, by which an error names them. Raises ClicError where
-    one has to be named, or is not there.
+    index, by which an error names them. Raises ClicError where one has to be named, or is not there.
     """
     wanted = parts(union_spec(wanted)) if wanted else []
     if "codec" not in table:

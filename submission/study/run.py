@@ -146,19 +146,19 @@ class _Conductor:
     def __init__(self, study: Study, request: Request, store: Store, sets: Sequence[ImageSet]) -> None:
         self.study, self.request, self.store, self.sets = study, request, store, sets
         self.recorded = {_key_of(row) for row in store.rows(Experiment, study=study.name)}
-        runs = request.runs(study)
-        self.waiting = [run for run in runs if not self._is_recorded(run)]
+        self.runs = request.runs(study)
+        self.waiting = [run for run in self.runs if not self._is_recorded(run)]
         self.commit, self.exported = _commit(), time.monotonic()
         self.broken: dict[str, str] = {}
         self.busy: dict[str, _Doing] = {}
-        if self.waiting and len(self.waiting) < len(runs):
-            log(f"study {study.name}: {len(runs) - len(self.waiting)} of {counted(len(runs), 'run')} are there already")
+        if self.waiting and len(self.waiting) < len(self.runs):
+            there = len(self.runs) - len(self.waiting)
+            log(f"study {study.name}: {there} of {counted(len(self.runs), 'run')} are there already")
 
     def run_all(self) -> None:
         """Do the runs that are missing; of those that cannot be done, and what goes on from them, keep the reason."""
-        runs = self.request.runs(self.study)
         total = sum(
-            self._window(cell) * (cell.training.steps + CODING_STEPS * len(cell.skip_uncoded)) for cell, _ in runs
+            self._window(cell) * (cell.training.steps + CODING_STEPS * len(cell.skip_uncoded)) for cell, _ in self.runs
         )
         results = LocalProcesses(self.request.jobs, math.inf).run(work, _Ready(self))
         with bar(f"study {self.study.name}", total - self._ahead()) as show, closing(results):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import photograph
+from helpers import photograph, unpacked
 from PIL import Image
 
 from decoder.container import pack
@@ -23,10 +23,10 @@ def codec() -> LearnedCodec:
     return LearnedCodec(effort="0")
 
 
-def unpacked(folder: Path, codec: LearnedCodec, files: Mapping[str, bytes]) -> Path:
+def sent(folder: Path, codec: LearnedCodec, files: Mapping[str, bytes]) -> Path:
     """What decoder.zip holds, and these files beside it."""
-    for name, content in {**codec.decoder_files(DATA, PAYLOAD), **files}.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    unpacked(folder, codec, DATA, PAYLOAD)
+    for name, content in files.items():
         (folder / name).write_bytes(content)
     return folder
 
@@ -49,7 +49,7 @@ def test_the_payload_in_its_zip_and_beside_it(codec: LearnedCodec, tmp_path: Pat
     good = pack({"a": encoding.stream})
     partly = pack({"a": encoding.stream, "b": encoding.stream[:-2]})
     for number, (files, code) in enumerate([({DATA: zipped(images_clic=good)}, 0), ({PAYLOAD: partly}, 1)]):
-        folder = unpacked(tmp_path / str(number), codec, files)
+        folder = sent(tmp_path / str(number), codec, files)
         done = decode(folder)
         assert done.returncode == code, done.stderr
         assert f"1 of {1 + code} images" in done.stdout and done.stderr.count("\n") == code
@@ -71,14 +71,14 @@ def test_the_payload_in_its_zip_and_beside_it(codec: LearnedCodec, tmp_path: Pat
 def test_a_broken_data_file_is_one_line(
     codec: LearnedCodec, files: Mapping[str, bytes], says: str, tmp_path: Path
 ) -> None:
-    done = decode(unpacked(tmp_path, codec, files))
+    done = decode(sent(tmp_path, codec, files))
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.startswith(f"decode: {says}") and done.stderr.count("\n") == 1
     assert not (tmp_path / "images").exists()
 
 
 def test_a_processor_that_does_not_say_that_it_has_bf16(tmp_path: Path) -> None:
-    folder = unpacked(tmp_path, LearnedCodec(effort="0", precision="bf16"), {PAYLOAD: pack({})})
+    folder = sent(tmp_path, LearnedCodec(effort="0", precision="bf16"), {PAYLOAD: pack({})})
     program = folder / "decoder" / "precision.py"
     program.write_text(program.read_text().replace("/proc/cpuinfo", "/no/such/file"))
     done = decode(folder)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from codec_checks import ODD_NAMES, check_description, check_round_trip, check_submission
-from helpers import photograph
+from helpers import photograph, unpacked
 
 from harness.challenge.archive import data_file_bytes
 from harness.challenge.profiles import load_profile
@@ -295,9 +295,7 @@ def test_a_program_that_fails_in_the_container_is_told(sent: str, tmp_path: Path
     assert isinstance(codec, Submittable)
     profile, folder = load_profile("clic2027"), tmp_path / "unpacked"
     streams = {"well": codec.encode(PIXELS, "8").stream, "ill": b"sick"}
-    for name, content in codec.decoder_files(profile.data_file, profile.payload).items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
+    unpacked(folder, codec, profile.data_file, profile.payload)
     (folder / profile.data_file).write_bytes(data_file_bytes(codec.pack(streams), profile))
     done = subprocess.run([sys.executable, "decode"], cwd=folder, capture_output=True, text=True, check=False)
     assert (

@@ -16,11 +16,11 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from helpers import photograph
+from helpers import photograph, unpacked
 from PIL import Image
 
 from harness.challenge.archive import data_file_bytes
-from harness.challenge.profiles import Profile, load_profile
+from harness.challenge.profiles import load_profile
 from harness.codecs import pillow_decode, union_decode
 from harness.codecs.protocol import Submittable
 from harness.codecs.registry import open_submittable
@@ -32,14 +32,6 @@ PROFILES = {
     "raw": replace(CLIC2027, container="raw", payload=CLIC2027.data_file),
 }
 Run = Callable[..., tuple[int, str, list[str]]]
-
-
-def unpacked(folder: Path, codec: Submittable, profile: Profile) -> None:
-    """Write what decoder.zip would hold."""
-    for name, content in codec.decoder_files(profile.data_file, profile.payload).items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
 
 
 @pytest.fixture
@@ -75,7 +67,7 @@ def streams_of(codec: Submittable, *members: str) -> dict[str, bytes]:
 @pytest.mark.parametrize("spec", ["webp", "avif,speed=9", "palette,method=1"])
 def test_one_format(spec: str, kind: str, run: Run, tmp_path: Path) -> None:
     codec, profile = open_submittable(spec), PROFILES[kind]
-    unpacked(tmp_path, codec, profile)
+    unpacked(tmp_path, codec, profile.data_file, profile.payload)
     streams = streams_of(codec)
     status, said, pictures = run(pillow_decode, data_file_bytes(codec.pack(streams), profile))
     assert (status, pictures) == (0, ["a.png", "b.png", "c.png"]) and said.startswith("3 of 3 images")
@@ -108,14 +100,14 @@ def header(*entries: tuple[str, int]) -> bytes:
 )
 def test_a_damaged_payload_is_one_line(data: bytes, says: str, run: Run, tmp_path: Path) -> None:
     profile = PROFILES["raw"]
-    unpacked(tmp_path, open_submittable("webp"), profile)
+    unpacked(tmp_path, open_submittable("webp"), profile.data_file, profile.payload)
     status, said, pictures = run(pillow_decode, data)
     assert (status, pictures) == (2, []) and said.startswith(f"decode: {says}") and said.count("\n") == 1
 
 
 @pytest.mark.parametrize(("spec", "program"), [("webp", pillow_decode), ("jpeg + webp", union_decode)])
 def test_a_data_file_that_is_not_there_or_another(spec: str, program: ModuleType, run: Run, tmp_path: Path) -> None:
-    unpacked(tmp_path, open_submittable(spec), CLIC2027)
+    unpacked(tmp_path, open_submittable(spec), CLIC2027.data_file, CLIC2027.payload)
     assert run(program, b"", "other.zip")[:2] == (2, f"decode: {CLIC2027.data_file} is missing\n")
     with zipfile.ZipFile(tmp_path / "made.zip", "w") as archive:
         archive.writestr("something", b"else")
@@ -126,7 +118,7 @@ def test_a_data_file_that_is_not_there_or_another(spec: str, program: ModuleType
 
 
 def test_a_format_that_this_pillow_cannot_read(run: Run, tmp_path: Path) -> None:
-    unpacked(tmp_path, open_submittable("webp"), CLIC2027)
+    unpacked(tmp_path, open_submittable("webp"), CLIC2027.data_file, CLIC2027.payload)
     told = json.loads((tmp_path / "decode.json").read_text())
     (tmp_path / "decode.json").write_text(json.dumps(told | {"format": "WORSE"}))
     assert run(pillow_decode, b"") == (2, "decode: this Pillow cannot read WORSE\n", [])
@@ -135,7 +127,7 @@ def test_a_format_that_this_pillow_cannot_read(run: Run, tmp_path: Path) -> None
 @pytest.mark.parametrize("kind", PROFILES)
 def test_two_formats(kind: str, run: Run, tmp_path: Path) -> None:
     codec, profile = open_submittable("jpeg + webp"), PROFILES[kind]
-    unpacked(tmp_path, codec, profile)
+    unpacked(tmp_path, codec, profile.data_file, profile.payload)
     streams = streams_of(codec, "jpeg", "webp")
     status, said, pictures = run(union_decode, data_file_bytes(codec.pack(streams), profile))
     assert (status, pictures) == (0, ["a.png", "b.png", "c.png"])
@@ -146,7 +138,7 @@ def test_two_formats(kind: str, run: Run, tmp_path: Path) -> None:
 
 def test_a_format_of_two_that_fails(run: Run, tmp_path: Path) -> None:
     codec = open_submittable("jpeg + webp")
-    unpacked(tmp_path, codec, CLIC2027)
+    unpacked(tmp_path, codec, CLIC2027.data_file, CLIC2027.payload)
     streams = streams_of(codec, "jpeg", "webp")
     number = streams["b"][0]
     packed = codec.pack(streams | {"b": bytes([number]) + b"ill"})
@@ -169,7 +161,7 @@ def test_a_format_of_two_that_fails(run: Run, tmp_path: Path) -> None:
     ],
 )
 def test_a_damaged_payload_of_two_formats_is_one_line(data: bytes, says: str, run: Run, tmp_path: Path) -> None:
-    unpacked(tmp_path, open_submittable("jpeg + webp"), PROFILES["raw"])
+    unpacked(tmp_path, open_submittable("jpeg + webp"), PROFILES["raw"].data_file, PROFILES["raw"].payload)
     assert run(union_decode, data) == (2, f"decode: {says}\n", [])
 
 
@@ -194,7 +186,7 @@ def test_a_command_of_ones_own(run: Run, tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(PROGRAM)
     (tmp_path / "mine.toml").write_text(COMMAND)
     codec = open_submittable(str(tmp_path / "mine.toml"))
-    unpacked(tmp_path, codec, CLIC2027)
+    unpacked(tmp_path, codec, CLIC2027.data_file, CLIC2027.payload)
     streams = streams_of(codec) | {"b": b"ill"}
     status, said, pictures = run(pillow_decode, data_file_bytes(codec.pack(streams), CLIC2027))
     assert (status, pictures) == (1, ["a.png", "c.png"]) and "decode: b: " in said and "this stream is ill" in said
