@@ -44,11 +44,11 @@ def draw_batch(crops: np.ndarray, batch: int, size: int, rng: np.random.Generato
     windows = []
     for index in rng.integers(len(crops), size=batch):
         crop = crops[index]
-        if rng.random() < 0.25 and crop.shape[0] >= 2 * size:
-            halved = crop.reshape(crop.shape[0] // 2, 2, crop.shape[1] // 2, 2, 3).mean(axis=(1, 3))
-            crop = np.rint(halved).astype(np.uint8)
-        top, left = rng.integers(crop.shape[0] - size + 1), rng.integers(crop.shape[1] - size + 1)
-        window = crop[top : top + size, left : left + size]
+        scale = 2 if rng.random() < 0.25 and crop.shape[0] >= 2 * size else 1
+        top, left = (scale * rng.integers(side // scale - size + 1) for side in crop.shape[:2])
+        window = crop[top : top + scale * size, left : left + scale * size]
+        if scale == 2:
+            window = _halved(window)
         if rng.random() < 0.5:
             window = window[:, ::-1]
         if rng.random() < 0.5:
@@ -57,3 +57,9 @@ def draw_batch(crops: np.ndarray, batch: int, size: int, rng: np.random.Generato
             window = np.rint(window @ LUMA).astype(np.uint8)[:, :, None].repeat(3, axis=2)
         windows.append(window)
     return torch.from_numpy(np.stack(windows)).permute(0, 3, 1, 2).float().div_(255)
+
+
+def _halved(pixels: np.ndarray) -> np.ndarray:
+    """Means of 2 x 2 pixels, uint8 (2H, 2W, 3) to uint8 (H, W, 3)."""
+    rows = pixels[::2].astype(np.uint16) + pixels[1::2]
+    return np.rint((rows[:, ::2] + rows[:, 1::2]) / 4).astype(np.uint8)

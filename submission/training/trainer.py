@@ -65,9 +65,11 @@ class Trainer:
         self._freeze()
         self.trained = {name: p for name, p in self.networks.named_parameters() if p.requires_grad}
         self.average = {name: p.detach().clone() for name, p in self.networks.named_parameters()}
+        groups: dict[float, list[Tensor]] = {}
+        for name, parameter in self.trained.items():
+            groups.setdefault(self.networks.learning_factor(name), []).append(parameter)
         self.optimiser = torch.optim.Adam(
-            {"params": [parameter], "factor": self.networks.learning_factor(name)}
-            for name, parameter in self.trained.items()
+            [{"params": alike, "factor": factor} for factor, alike in groups.items()], foreach=True
         )
 
     def _freeze(self) -> None:
