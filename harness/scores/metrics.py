@@ -86,23 +86,16 @@ def open_metric(spec: str) -> Metric:
         return _of_file(Path(spec))
     if spec not in _BUILT_IN:
         raise ClicError(f"no metric {spec!r}; there are {', '.join(_BUILT_IN)}; a .toml file makes one of any program")
-    return _BUILT_IN[spec]
+    config, measure = _BUILT_IN[spec]
+    return Metric(spec, spec, config, KNOWN[spec], measure)
 
 
-def _built_in(name: str, config: Mapping[str, Any], measure: Measure) -> Metric:
-    return Metric(name, name, config, KNOWN[name], measure)
-
-
-_BUILT_IN = {
-    metric.name: metric
-    for metric in (
-        _built_in(
-            "ssimulacra2",
-            {"metric": "ssimulacra2", "version": VERSION},
-            lambda original, decoding: ssimulacra2(original, decoding.pixels),
-        ),
-        _built_in(SECONDS, {}, lambda original, decoding: decoding.seconds),
-    )
+_BUILT_IN: dict[str, tuple[Mapping[str, Any], Measure]] = {
+    "ssimulacra2": (
+        {"metric": "ssimulacra2", "version": VERSION},
+        lambda original, decoding: ssimulacra2(original, decoding.pixels),
+    ),
+    SECONDS: ({}, lambda original, decoding: decoding.seconds),
 }
 
 

@@ -58,7 +58,7 @@ def ssimulacra2(original: np.ndarray, decoded: np.ndarray) -> float:
     values = features.transpose(1, 0, 2).ravel()  # a small image has fewer scales, and the tool takes the first weights
     total = 0.9562382616834844 * float(values @ _WEIGHTS.ravel()[: len(values)])
     total = (6.248496625763138e-05 * total**2 - 0.020884521182843837 * total + 2.326765642916932) * total
-    return 100 - 10 * total**0.6276336467831387 if total > 0 else 100.0
+    return 100 - 10 * total**0.6276336467831387
 
 
 def _features(first: np.ndarray, second: np.ndarray) -> Iterator[np.ndarray]:

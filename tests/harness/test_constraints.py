@@ -100,7 +100,9 @@ def test_any_column_and_sums_of_columns(name: str, sign: int | None, column: str
 @pytest.mark.parametrize("seed", range(4))
 def test_a_cap_and_a_worst_score_for_each_image(seed: int) -> None:
     table = candidates(9, 6, seed)
-    cap = int(table.groupby("image")["bytes"].min().max()) + 500
+    least_cap = int(table.groupby("image")["bytes"].min().max())
+    check(table, select_within(table, 10**7, "competition", Constraints(cap=least_cap)))
+    cap = least_cap + 500
     result = select_within(table, 10**7, "competition", Constraints(cap=cap))
     assert check(table, result)["bytes"].max() <= cap
     kept = table[table["bytes"] <= cap]
@@ -214,6 +216,15 @@ def test_the_union_of_codecs_is_never_worse_and_one_codec_is_the_better_of_both(
     assert len(set(best.codecs.values())) == 1
 
 
+@pytest.mark.parametrize("absent", ["image0000", "image0004"])  # the first, and the last
+def test_one_of_three_codecs_is_that_which_has_all_images(absent: str) -> None:
+    table = candidates(5, 4, 0, ("one", "two", "three"))
+    lacking = table[(table["codec"] == "two") | (table["image"] != absent)]
+    best = select_within(lacking, 10**6, "competition", Constraints(one_codec=True))
+    assert best.points == select(table[table["codec"] == "two"], 10**6).points
+    assert set(best.codecs.values()) == {"two"}
+
+
 def test_one_codec_passes_over_those_that_lack_an_image_or_do_not_fit() -> None:
     table = candidates(5, 4, 0, ("one", "two"))
     lacking = table[(table["codec"] == "two") | (table["image"] != "image0003")]
@@ -302,6 +313,24 @@ def test_a_faulty_csv_is_refused_in_one_line(rows: str, message: str | None, tmp
     with pytest.raises(ClicError, match=message) as caught:
         select(read_table(path, objective("competition")), 10)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("missing", ["nan", "NaN"])
+def test_a_missing_score_is_not_what_is_said_to_be_at_fault(missing: str, tmp_path: Path) -> None:
+    path = tmp_path / "candidates.csv"
+    path.write_text(f"msssim_competition,image,width,height,point,bytes\n{missing},a,9,9,1,5\n0.5,a,9,9,2,many\n")
+    with pytest.raises(ClicError, match="row 2, column bytes is 'many'; a number is wanted"):
+        read_table(path, objective("competition"))
+
+
+def test_a_mark_at_the_start_of_a_csv_is_no_part_of_its_header(tmp_path: Path) -> None:
+    path = tmp_path / "candidates.csv"
+    header = 'image,width,height,point,bytes,"msssim_competition"'
+    path.write_text(f"{header}\na,9,9,1,5,0.5\n", encoding="utf-8-sig")
+    assert select(read_table(path, objective("competition")), 10).score == 0.5
+    path.write_text(f"{header}\né,9,9,1,5,0.5,6\n", encoding="utf-8-sig")
+    with pytest.raises(ClicError, match="row 1 has 7 cells and the header 6"):
+        read_table(path, objective("competition"))
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ def test_a_command_is_a_metric(write: Callable[..., str]) -> None:
         ("([0-9]+)", "[0-9]+", r"key 'pattern' has 0 groups; put the score, and nothing else, into one"),
         ("([0-9]+)", "([0-9]+", r"key 'pattern' is no regular expression"),
         ("time_limit", 'name = "psnr"\ntime_limit', r"a metric cannot be called 'psnr'"),
-        ("time_limit", 'name = "a b"\ntime_limit', r"a metric cannot be called 'a b'"),
+        ("time_limit", 'name = "a b"\ntime_limit', r"worst\.toml: a metric cannot be called 'a b'"),
         (
             json.dumps(sys.executable),
             '"no-such-program"',
@@ -120,6 +120,36 @@ def test_wrong_files_are_one_line(write: Callable[..., str], old: str, new: str,
     assert str(caught.value).isprintable()
 
 
+TELLING = """#!{python}
+import sys
+from pathlib import Path
+print(*sys.argv[1:] or [], Path(__file__).with_name("version.txt").read_text())
+"""
+
+
+def test_a_version_is_what_the_program_beside_the_file_prints(write: Callable[..., str], tmp_path: Path) -> None:
+    program, version = tmp_path / "telling", tmp_path / "version.txt"
+    program.write_text(TELLING.format(python=sys.executable))
+    program.chmod(0o755)
+    asked = ("{folder}/telling", "--of", "{folder}/model")
+    metric = write(WORST.replace('version = "1"', f"version = {json.dumps(asked)}"))
+    version.write_text("4.2")
+    first = open_metric(metric)
+    assert first.config["version"] == f"--of {tmp_path}/model 4.2"
+    assert open_metric(metric).key == first.key
+    version.write_text("4.3")
+    assert open_metric(metric).key != first.key
+
+    silent = write(WORST.replace('version = "1"', f'version = [{json.dumps(sys.executable)}, "-c", ""]'))
+    with pytest.raises(ClicError, match=r"metric 'worst': .*python\S* -c  prints nothing; give the version as a text"):
+        open_metric(silent)
+    absent = write(WORST.replace('version = "1"', 'version = ["no-such-program"]'))
+    with pytest.raises(ClicError, match="metric 'worst': program 'no-such-program' is not installed"):
+        open_metric(absent)
+    with pytest.raises(ClicError, match=f"{tmp_path}/no-such-program"):
+        open_metric(write(WORST.replace(json.dumps(sys.executable), '"{folder}/no-such-program"')))
+
+
 def test_names_that_mean_no_metric() -> None:
     with pytest.raises(ClicError, match="no metric 'vmaf'; there are ssimulacra2, decode_seconds"):
         open_metric("vmaf")
@@ -130,6 +160,10 @@ def test_a_program_that_fails_or_says_nothing(write: Callable[..., str]) -> None
         open_metric(write(WORST.replace('"0", "0"]', '"48", "0"]'))).measure(PIXELS, Decoding(OTHER, 0.0))
     with pytest.raises(ClicError, match=r"no score in what it prints \(pictures of 48 65; worst: .*give it a key"):
         open_metric(write(WORST.replace("worst: (", "best: ("))).measure(PIXELS, Decoding(OTHER, 0.0))
+    with pytest.raises(ClicError, match=r"no score in what it prints \(nothing\)"):
+        open_metric(write(WORST.replace("{folder}/program.py", "-").replace('"lower"', '"higher"'))).measure(
+            PIXELS, Decoding(OTHER, 0.0)
+        )
     with pytest.raises(ClicError, match="metric 'worst': its score is infinite"):
         open_metric(write(MEAN.replace('"0", "0"]', '"0", "inf"]'))).measure(PIXELS, Decoding(OTHER, 0.0))
 

@@ -53,6 +53,23 @@ def test_the_built_in_ones_are_those_of_the_scores_of_sets() -> None:
         assert set_score(IMAGES, objective(name)) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "worse", "better"),
+    [
+        ("competition", 0.90, 0.91),
+        ("psnr", 30.0, 31.0),  # of a column of which less is better
+        ("mse", 20.0, 10.0),
+        ("lpips", 0.2, 0.1),
+        ("vmaf:lower", 2.0, 1.0),
+        ("0.5*mse + competition", -3.0, -2.0),
+    ],
+)
+def test_the_rank_of_a_better_score_is_larger(text: str, worse: float, better: float) -> None:
+    aim = objective(text)
+    assert aim.rank(better) > aim.rank(worse)
+    assert {abs(aim.rank(better)), abs(aim.rank(worse))} == {abs(better), abs(worse)}
+
+
 def test_direction_and_columns() -> None:
     assert objective("ssimulacra2").higher_is_better
     assert not objective("lpips").higher_is_better
@@ -71,7 +88,10 @@ def test_direction_and_columns() -> None:
         ("2*psnr + mse", "psnr is no mean over images, .* take the column mse"),
         ("much*mse", "'much' is no factor above 0"),
         ("-1*mse + competition", "'-1' is no factor above 0"),
-        ("competition +", "no objective"),
+        ("0*mse", "'0' is no factor above 0"),
+        ("inf*mse", "'inf' is no factor above 0"),
+        ("competition +", r"no objective 'competition \+'"),
+        ("competition + ssim2", r"no objective 'competition \+ ssim2'"),
     ],
 )
 def test_what_is_no_objective_is_said_in_one_line(text: str, message: str) -> None:
