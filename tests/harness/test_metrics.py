@@ -150,6 +150,24 @@ def test_a_version_is_what_the_program_beside_the_file_prints(write: Callable[..
         open_metric(write(WORST.replace(json.dumps(sys.executable), '"{folder}/no-such-program"')))
 
 
+def test_built_in_metrics() -> None:
+    quality, seconds = open_metric("ssimulacra2"), open_metric(SECONDS)
+    decoding = Decoding(OTHER, 1.5)
+    assert quality.measure(PIXELS, decoding) == ssimulacra2(PIXELS, OTHER) and seconds.measure(PIXELS, decoding) == 1.5
+    assert seconds.key == SECONDS and quality.key.startswith("ssimulacra2 ")
+    assert quality.objective.higher_is_better and not seconds.objective.higher_is_better
+
+
+def test_a_commands_direction_name_and_limit_of_time(write: Callable[..., str]) -> None:
+    best = open_metric(write(WORST.replace('"lower"', '"higher"')))
+    assert best.objective.higher_is_better and best.objective.name == "worst"
+    named = open_metric(write(WORST + 'name = "largest"\n'))
+    assert named.name == named.config["name"] == named.objective.name == "largest"
+    waiting = WORST.replace('"{folder}/program.py"', '"-c", "import time; time.sleep(60)"').replace("60\n", "0.2\n")
+    with pytest.raises(ClicError, match=r"metric 'worst': .*0\.2 s"):
+        open_metric(write(waiting)).measure(PIXELS, Decoding(OTHER, 0.0))
+
+
 def test_names_that_mean_no_metric() -> None:
     with pytest.raises(ClicError, match="no metric 'vmaf'; there are ssimulacra2, decode_seconds"):
         open_metric("vmaf")
