@@ -119,6 +119,42 @@ def test_a_cap_and_a_worst_score_for_each_image(seed: int) -> None:
         select_within(table, budget, "lpips", Constraints(worst=0))
 
 
+def test_a_missing_score_counts_against_a_worst_one_as_the_objective_says() -> None:
+    table = candidates(6, 5, 0)
+    first = table["image"] == "image0000"
+    table["lpips"] = table["lpips"].where(~first, math.nan)
+    budget = budget_of(table, 0.9)
+    kept = select_within(table, budget, "lpips:missing=0.25", Constraints(worst=0.3))
+    chosen = check(table, kept, "lpips:missing=0.25")
+    assert chosen["lpips"].max() <= 0.3 and chosen["lpips"].isna().sum() == 1
+    at_bound = select_within(table, budget, "lpips:missing=0.3", Constraints(worst=0.3))
+    assert at_bound.points.keys() == kept.points.keys()
+    told = r"image image0000 has no candidate that scores at most 0\.3 \(1 such images\); add candidates or ask"
+    with pytest.raises(ClicError, match=told):
+        select_within(table, budget, "lpips:missing=0.31", Constraints(worst=0.3))
+
+
+def test_what_is_asked_of_each_image_holds_together() -> None:
+    table = candidates(6, 8, 3)
+    groups = table.groupby("image")
+    cap, worst = int(groups["bytes"].median().max()), float(groups["msssim_competition"].median().min())
+    seconds = float(groups["decode_seconds"].median().max())
+    kept = table[
+        (table["bytes"] <= cap) & (table["msssim_competition"] >= worst) & (table["decode_seconds"] <= seconds)
+    ]
+    assert kept["image"].nunique() == 6 and len(kept) < len(table)
+    result = select_within(table, 10**7, "competition", Constraints(cap=cap, worst=worst, image_seconds=seconds))
+    assert result.points == select(kept, 10**7).points
+    for nothing in ({"cap": 1}, {"worst": 1.0}, {"image_seconds": 0.0}):
+        limits = {"cap": cap, "worst": worst, "image_seconds": seconds} | nothing
+        told = (
+            f"has no candidate of at most {limits['cap']} bytes and that scores at least {limits['worst']:g} and that "
+            rf"decodes within {limits['image_seconds']:g} s \(6 such images\)"
+        )
+        with pytest.raises(ClicError, match=told):
+            select_within(table, 10**7, "competition", Constraints(**limits))
+
+
 def test_margin_and_overhead_are_left_free() -> None:
     table = candidates(9, 5, 0)
     budget = budget_of(table, 0.4)
