@@ -15,6 +15,7 @@ from submission.study.plan import read_study, study_names
 from submission.study.questions import SEEDS
 from submission.study.risks import Risks
 
+FEW = 3  # names in one line
 LEFT_OUT = ", small elements left out"
 
 
@@ -33,15 +34,22 @@ def _missing(study: Study, risks: Risks) -> Iterator[tuple[str, str]]:
         else:
             absent = [one for one in cells if one not in present[row]]
             yield from ((row, f"{cell}{LEFT_OUT * skips}: all seeds") for cell, skips in absent)
+    few: dict[tuple[str, int], list[str]] = {}
     for cell in study.cells:
         name = f"{cell.about.network} {cell.title}, {cell.key.image_set}{LEFT_OUT * cell.key.skips}"
         if len(cell.seeds) < SEEDS:
-            yield cell.key.row, f"{name}: {len(cell.seeds)} of {SEEDS} seeds"
+            few.setdefault((cell.key.row, len(cell.seeds)), []).append(name)
         counts = Counter(seed for (_, seed, _), block in cell.blocks.items() for _ in block.images)
         short = [str(seed) for seed, count in sorted(counts.items()) if count < max(counts.values())]
         if short:
             yield cell.key.row, f"{name}: seed {', '.join(short)} is not coded to its end"
+    yield from ((row, f"{_some(names)}: {seeds} of {SEEDS} seeds") for (row, seeds), names in few.items())
     yield from (("G", what) for what in _gradients(study, risks))
+
+
+def _some(names: list[str]) -> str:
+    """A few names, or the first of many: a study that is under way lacks hundreds of cells."""
+    return "; ".join(names) if len(names) <= FEW else f"{names[0]} and {len(names) - 1} others"
 
 
 def _gradients(study: Study, risks: Risks) -> Iterator[str]:
@@ -54,10 +62,12 @@ def _gradients(study: Study, risks: Risks) -> Iterator[str]:
         if task.cell.network not in risks.networks:
             yield f"{task.cell.network}: gradients of all surrogates"
             continue
+        few: dict[int, list[str]] = {}
         for one in task.surrogates:
             found = seeds.get((task.cell.network, *named(one)), 0)
             if found < SEEDS:
-                yield f"{task.cell.network} {label_of(one)}: gradients of {found} of {SEEDS} seeds"
+                few.setdefault(found, []).append(f"{task.cell.network} {label_of(one)}")
+        yield from (f"{_some(names)}: gradients of {found} of {SEEDS} seeds" for found, names in few.items())
 
 
 def _plan_of(study: Study) -> Plan:

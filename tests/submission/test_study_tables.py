@@ -208,10 +208,12 @@ def test_seeds_that_no_rule_asked_for_are_called_so(tmp_path: Path) -> None:
 def test_gradients_that_are_missing_are_named(tmp_path: Path) -> None:
     write_study(tmp_path, [row for row in simulated(seeds=(1, 2, 3)) if row.row == "S"])
     lines = (tmp_path / "gradients.csv").read_text().splitlines(keepends=True)
-    kept = [line for line in lines if not line.startswith("N,") and not line.startswith("H,3,sua-b,0.5,")]
+    kept = [line for line in lines if not line.startswith(("N,", "F,3,", "H,3,sua-b,0.5,"))]
     (tmp_path / "gradients.csv").write_text("".join(kept))
     missing = next(table for table in findings_of(tmp_path).tables if table.name == "missing").frame
-    assert missing[missing["row"] == "G"]["what"].tolist() == [
+    several, *others = missing[missing["row"] == "G"]["what"]
+    assert re.fullmatch(r"F noise and \d+ others: gradients of 2 of 3 seeds", several)
+    assert others == [
         "H sua-b 0.5: gradients of 2 of 3 seeds",
         "N: gradients of all surrogates",
     ]
