@@ -89,8 +89,8 @@ def _share_of_hardness(whole: Contrast, hardness: Contrast) -> str:
     said = f", a share of {share:.0f} %" if whole.gain.above and hardness.gain.above else ""
     return (
         f"{_place(whole)}: against equal further steps with noise (a), stage hard (c) gives {signed(whole.gain.mean)} "
-        f"% of rate; of that, hardness alone (c against b) is {signed(hardness.gain.mean)} %{said} "
-        f"({of_interval(whole.gain)} of the whole)."
+        f"% of rate ({of_interval(whole.gain)}); of that, hardness alone (c against b) is "
+        f"{signed(hardness.gain.mean)} %{said}."
     )
 
 
