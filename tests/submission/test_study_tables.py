@@ -763,3 +763,20 @@ def test_how_a_study_was_made_is_printed_and_checked(folder: Path, tmp_path: Pat
 
 def test_what_is_read_is_what_was_written(folder: Path) -> None:
     assert read_runs(folder / "runs.csv") == simulated(EFFECTS, gap=GAP)
+
+
+def test_the_results_that_are_committed_follow_from_their_measurements(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = Path(__file__).parents[2] / "docs/results"
+    assert write_tables(results, check=True) == 0
+    kept = ("tables", "figures", "runs.csv", "gradients.csv", "made.json", "study.*", "*_hard.csv", "surrogates.csv")
+    for path in (path for pattern in kept for path in results.glob(pattern)):
+        (shutil.copytree if path.is_dir() else shutil.copy)(path, tmp_path / path.name)
+    table = tmp_path / "tables/stages.csv"
+    text = table.read_text()
+    digit = next(place for place, letter in enumerate(text) if letter in "12345678")
+    table.write_text(text[:digit] + "9" + text[digit + 1 :])
+    capsys.readouterr()
+    assert write_tables(tmp_path, check=True) == 1
+    assert "tables/stages.csv: line 2 is not what" in capsys.readouterr().err
