@@ -117,6 +117,7 @@ STAGES: Columns = (
     interval("gain", "interval", "over seeds"),
     number("left_out", "left out", "dJ/R", percent),
     interval("left_out", "interval", "over seeds"),
+    number("gap", "gap", "% of R", percent),
     number("seeds", "seeds", "", integer),
     text("mode", "bits"),
     number("paper_bpp", "A:", "bpp", lambda value: fixed(value, 4)),

@@ -182,6 +182,7 @@ def stage_rows(study: Study) -> pd.DataFrame:
                     **figures,
                     **spread("gain", _gain_at(against, level)),
                     **spread("left_out", _gain_at(left_out, level)),
+                    "gap": _mean(cell.gap(level)),
                     **_paper_columns(cell, level),
                 }
             )

@@ -121,15 +121,16 @@ class Cell:
                 found.setdefault(seed, []).append(block.mean(name))
         return {seed: sum(values) / len(values) for seed, values in found.items()}
 
-    def gap(self) -> dict[int, float]:
-        """By seed: how much more J is in training than hard (the gap), in per cent of the hard rate, mean over levels.
+    def gap(self, level: int | None = None) -> dict[int, float]:
+        """By seed: how much more J is in training than hard (the gap), in per cent of the hard rate, at a level.
 
-        Empty where the surrogate's own forward was not measured.
+        The mean over levels where none is given; empty where the surrogate's own forward was not measured.
         """
         found: dict[int, list[float]] = {}
-        for (mode, seed, level), block in self.blocks.items():
-            hard = self.blocks.get((HARD, seed, level))
-            if mode == TRAINING and hard is not None and hard.images == block.images:
+        for (mode, seed, at), block in self.blocks.items():
+            hard = self.blocks.get((HARD, seed, at))
+            is_asked = mode == TRAINING and level in (None, at)
+            if is_asked and hard is not None and hard.images == block.images:
                 share = 100 * (block.mean("loss") - hard.mean("loss")) / hard.mean("bpp")
                 found.setdefault(seed, []).append(share)
         return {seed: sum(values) / len(values) for seed, values in sorted(found.items())}
