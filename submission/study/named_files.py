@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from submission.study.columns import SOFT_THEN_HARD, SURROGATES
 from submission.study.contrasts import contrast, control_of
-from submission.study.frames import at_level, beside, significant
+from submission.study.frames import significant
 from submission.study.measured import Cell, Study, common_seeds
 from submission.study.names import STAGES
 from submission.study.runs import CODED, TRAINING
+from submission.study.stages import at_level, beside
 
 STAGES_SHOWN = [stage for stage in STAGES if stage != "hard-true"]
 

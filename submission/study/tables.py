@@ -15,7 +15,7 @@ from rich.console import Console
 from harness.errors import ClicError
 from harness.files import as_json, sha256, write_atomic
 from harness.progress import counted, log
-from submission.study import columns, frames, sentences
+from submission.study import columns, frames, sentences, stages
 from submission.study.contrasts import Contrast
 from submission.study.figures import figures_of
 from submission.study.identical import identical_rows
@@ -128,11 +128,11 @@ def _tables(found: Findings) -> list[Table]:
             "stages",
             STAGES_TITLE,
             columns.STAGES,
-            frames.stage_rows(study),
+            stages.stage_rows(study),
             [LETTERS, STAGES_NOTE, TABLE_1_NOTE],
             OF_STAGES,
         ),
-        Table("parts", PARTS_TITLE, columns.PARTS, frames.part_rows(study), [LETTERS, CONTRAST_NOTE], OF_STAGES),
+        Table("parts", PARTS_TITLE, columns.PARTS, stages.part_rows(study), [LETTERS, CONTRAST_NOTE], OF_STAGES),
     ]
     for row, contrasts in found.contrasts.items():
         title, name = TITLES.get(row, f"Row {row}"), f"row-{row.lower()}"
