@@ -52,8 +52,9 @@ class Schedule:
 
 
 def schedule(iterations: int) -> Schedule:
-    """The schedule for a number of iterations; short ones stop warmer, with less momentum and smaller steps."""
-    return Schedule(iterations) if iterations > 20 else Schedule(iterations, (0.4, 0.15), 0.012, momentum=0.8)
+    """The schedule for a number of iterations; short ones begin colder and stop warmer, with less momentum and smaller
+    steps."""
+    return Schedule(iterations) if iterations > 20 else Schedule(iterations, (0.3, 0.15), 0.018, momentum=0.8)
 
 
 def refinable(latents: Latents) -> bool:

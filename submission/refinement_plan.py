@@ -15,13 +15,14 @@ from functools import partial
 from harness.errors import ClicError
 
 # Iterations of each effort; 0 is the encoder without refinement.
-EFFORTS = (0, 5, 10, 20, 35, 50, 75, 100, 200, 300)
+EFFORTS = (0, 5, 10, 15, 20, 50, 75, 100, 200, 300)
 COPIES = (-3, 3)  # sixteenths of a level from a refined gain; at 8 above a copy is worse than no refinement
 REACH = 3  # sixteenths of a level within which a refined gain serves a chosen one
 FEW = 6  # images up to which all gains near a chosen one are worth coding, since few choices leave bytes unused
 DENSE = tuple(offset for offset in range(-6, 7) if offset)  # what near means there, of copies, too
 LIFT = 2  # by how many the chosen gain rises with what refinement saves: 5 % of the bytes
 COARSE = 4  # how near to one another unrefined gains are coded; to code all would bring 0.004 dB
+WIDE = 8  # the same where refined latents and their copies follow, which then take their place
 REFINEMENTS = 2  # of an image, at most, for each rate
 
 Points = Mapping[str, Sequence["OperatingPoint"]]
@@ -73,7 +74,7 @@ def further(chosen: Points, coded: Points, gains: int, refines: bool) -> dict[st
         last = partial(refinements, copies=DENSE if few else COPIES, gains=gains)
     else:
         last = partial(around, offsets=DENSE if few else (), gains=gains)
-    steps = [partial(between, apart=COARSE), last]
+    steps = [partial(between, apart=WIDE if refines else COARSE), last]
     for step in steps:
         found = {image: step(points, coded[image]) for image, points in chosen.items()}
         if any(found.values()):
