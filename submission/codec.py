@@ -39,7 +39,6 @@ REFINING = (  # what decides bytes at efforts above 0
 UNREFINED = Cost(iteration=0.0, refinement=0.0, candidate=0.8)  # of one core; measured where something is refined
 EFFORT = "3"  # unless another is asked for: the most with which 30 photographs take 45 minutes, docs/experiments.md
 POINTS = 19  # operating points, evenly spaced over the gains
-REFINED_POINTS = 10  # the same at efforts above 0, where they only say at which gains to refine
 DECODE_SCRIPT = """#!/usr/bin/env python3
 import os
 
@@ -64,7 +63,7 @@ class LearnedCodec(Submittable, Adaptive):
     """Hyperprior and context codec; a point's name is its gain in sixteenths of a level.
 
     `context` is "3d", or "checkerboard", which decodes faster at a little more rate. `effort`, "0" to "9", is how long
-    the encoder refines an image for a rate (`submission.refinement_plan`); unrefined points are coded alike at all
+    the encoder refines an image for a rate (`submission.refinement_plan`); `points()` are coded alike at all
     efforts. Above 0, "56@56" is a further point: the latent refined at gain 56; and "54@56" what was refined there,
     scaled to gain 54. `precision` is "float32", or "bf16", in which the synthesis takes a third of the time and pixels
     differ by 1 or 2 steps; a processor without it computes in float32. Raises ClicError for another context, effort or
@@ -79,7 +78,6 @@ class LearnedCodec(Submittable, Adaptive):
         torch.set_num_threads(1)
         self.precision = precision
         self.iterations = iterations_of(effort)
-        self.swept = REFINED_POINTS if self.iterations else POINTS
         self.cost: Cost | None = None
         self.number = MODELS[context]
         self.name = _name(context, effort, precision)
@@ -107,7 +105,7 @@ class LearnedCodec(Submittable, Adaptive):
             "codec": self.name,
             "iterations": self.iterations,
             "bf16": in_bf16(self.precision),
-            "points": self.swept,
+            "points": POINTS,
             "torch": torch.__version__,
             "files": {str(p.relative_to(DECODER.parent)): sha256(p.read_bytes()) for p in files},
         }
@@ -115,7 +113,7 @@ class LearnedCodec(Submittable, Adaptive):
     def points(self) -> Sequence[str]:
         """Gains from the lowest rate to the highest."""
         top = self.models[self.number].gains - 1
-        return [str(round(top * i / (self.swept - 1))) for i in range(self.swept)]
+        return [str(round(top * i / (POINTS - 1))) for i in range(POINTS)]
 
     def further(
         self, chosen: Mapping[str, Sequence[str]], coded: Mapping[str, Sequence[str]]

@@ -1,10 +1,10 @@
 """Which points of an image to code beyond those that are swept: plain functions over choices, none of which codes.
 
 Refining every point of every image would be a waste: a selection takes one a rate, and a refined latent keeps most of
-its worth at gains nearby. So, after each selection (`further`): first gains between the swept ones, around what is
-chosen; then each image refined a little above its chosen gain, since refinement saves bytes, with scaled copies near
-it; and again where an image is now chosen further than `REACH` from what was refined. Unrefined candidates stay on
-offer, so that a selection can never lose.
+its worth at gains nearby. So, after each selection (`further`): each image refined a little above its chosen gain,
+since refinement saves bytes, with scaled copies near it; and again where an image is now chosen further than `REACH`
+from what was refined. Without refinement: gains between the swept ones, around what is chosen. Unrefined candidates stay
+on offer, so that a selection can never lose.
 """
 
 import re
@@ -22,7 +22,6 @@ FEW = 6  # images up to which all gains near a chosen one are worth coding, sinc
 DENSE = tuple(offset for offset in range(-6, 7) if offset)  # what near means there, of copies, too
 LIFT = 2  # by how many the chosen gain rises with what refinement saves: 5 % of the bytes
 COARSE = 4  # how near to one another unrefined gains are coded; to code all would bring 0.004 dB
-WIDE = 8  # the same where refined latents and their copies follow, which then take their place
 REFINEMENTS = 2  # of an image, at most, for each rate
 
 Points = Mapping[str, Sequence["OperatingPoint"]]
@@ -66,15 +65,14 @@ def further(chosen: Points, coded: Points, gains: int, refines: bool) -> dict[st
     """The points to code next, by image; empty when all is done.
 
     `chosen` are each image's points in selections for all rates, `coded` those that every image has, `gains` how many
-    gains the codec has. Nothing is refined before all choices have been narrowed down.
+    gains the codec has.
     """
     few = len(coded) <= FEW
-    last: Callable[[Sequence[OperatingPoint], Sequence[OperatingPoint]], list[OperatingPoint]]
-    if refines:
-        last = partial(refinements, copies=DENSE if few else COPIES, gains=gains)
+    steps: list[Callable[[Sequence[OperatingPoint], Sequence[OperatingPoint]], list[OperatingPoint]]]
+    if refines:  # swept gains are near enough to say at which to refine: to know more brings 0.001 dB
+        steps = [partial(refinements, copies=DENSE if few else COPIES, gains=gains)]
     else:
-        last = partial(around, offsets=DENSE if few else (), gains=gains)
-    steps = [partial(between, apart=WIDE if refines else COARSE), last]
+        steps = [partial(between, apart=COARSE), partial(around, offsets=DENSE if few else (), gains=gains)]
     for step in steps:
         found = {image: step(points, coded[image]) for image, points in chosen.items()}
         if any(found.values()):

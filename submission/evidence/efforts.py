@@ -4,8 +4,8 @@
 
 For each effort, what `clic submit` would code and select: one budget for the whole set at each rate, competition
 MS-SSIM. Everything is kept in DIR, where a run that was interrupted goes on, and DIR/efforts.csv has the table.
-What is swept above effort 0 is a part of what effort 0 sweeps, so it is coded once, there, and shared. Seconds are of
-one core by the clock, for all rates together and with the swept candidates, without reading, analysing and scoring.
+The swept candidates are the same at every effort, so they are coded once, at effort 0, and shared. Seconds are of one
+core by the clock, for all rates together and with the swept candidates, without reading, analysing and scoring.
 """
 
 import argparse
@@ -65,17 +65,17 @@ class Run:
         """All candidates of an effort, coded as far as they are missing."""
         codec, plan = self.plan(effort)
         if effort != "0":
-            self.share_swept(plan)
+            self.share_swept(plan.codec.sha256)
         with bar(f"effort {effort}") as progress:
             sweep(plan, self.store, self.executor, progress=progress)
         return sweep_further([Swept(codec, plan)], self.store, self.executor, Goal(self.budgets))
 
-    def share_swept(self, plan: Plan) -> None:
-        """Give what effort 0 has swept to another effort's plan, as far as that sweeps it, too."""
-        codec, (_, plain) = plan.codec.sha256, self.plan("0")
+    def share_swept(self, codec: str) -> None:
+        """Give what effort 0 has swept to another effort, too."""
+        _, plain = self.plan("0")
         for image in plain.images:
             coded = self.store.rows(Candidate, image=image, codec=plain.codec.sha256)
-            known = [row for row in coded if row.point in plan.points]
+            known = [row for row in coded if row.point in plain.points]
             missing = set(self.store.missing(Key(image, codec, row.point) for row in known))
             for row in known:
                 if Key(image, codec, row.point) in missing:
