@@ -3,8 +3,8 @@
 Refining every point of every image would be a waste: a selection takes one a rate, and a refined latent keeps most of
 its worth at gains nearby. So, after each selection (`further`): each image refined a little above its chosen gain,
 since refinement saves bytes, with scaled copies near it; and again where an image is now chosen further than `REACH`
-from what was refined. Without refinement: gains between the swept ones, around what is chosen. Unrefined candidates stay
-on offer, so that a selection can never lose.
+from what was refined. Without refinement: gains between the swept ones, around what is chosen. Unrefined candidates
+stay on offer, so that a selection can never lose.
 """
 
 import re
