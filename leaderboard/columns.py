@@ -72,11 +72,7 @@ def has_own_column(objective: str) -> bool:
 
 def score_column(objective: str, value: Callable[[Any], float | None], detail: str = "chosen by") -> Column:
     """An objective's score of the set, under its name."""
-    return Column(objective, objective, detail, lambda row: units.fixed(_number(value(row)), 4), value=value)
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else float(value)
+    return Column(objective, objective, detail, lambda row: units.fixed(units.or_nan(value(row)), 4), value=value)
 
 
 def _signed(percent: float | None) -> str:

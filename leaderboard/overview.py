@@ -33,8 +33,11 @@ def overview(comparison: Mapping[str, Any]) -> tuple[Columns, pd.DataFrame]:
     }
     rows = pd.DataFrame(
         [
-            {"codec": codec, "bd_rate": _number(bd_rates.get(codec))}
-            | {f"at{place}": units.decibels(_number(reached.get((codec, rate)))) for place, rate in enumerate(rates)}
+            {"codec": codec, "bd_rate": units.or_nan(bd_rates.get(codec))}
+            | {
+                f"at{place}": units.decibels(units.or_nan(reached.get((codec, rate))))
+                for place, rate in enumerate(rates)
+            }
             for codec in codecs
         ]
     )
@@ -86,10 +89,6 @@ def _bd_rate(row: Any) -> float:
 def _chosen_at(name: str, rate: str, scores: Mapping[tuple[str, str], float | None]) -> Column:
     column = score_column(name, lambda row: scores.get((row.codec, rate)), f"at {rate} bpp")
     return replace(column, name=f"{name} at {rate}")
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else float(value)
 
 
 def _signed(percent: float) -> str:

@@ -11,6 +11,11 @@ def rate_name(rate: float) -> str:
     return str(Rate.parse(rate))
 
 
+def or_nan(value: float | None) -> float:
+    """A number that may be missing, as NaN where it is."""
+    return math.nan if value is None else float(value)
+
+
 def fixed(value: float, digits: int) -> str:
     """`value` with thousands separators and `digits` decimals; a dash where nothing was measured (NaN)."""
     return "–" if math.isnan(value) else f"{value:,.{digits}f}"

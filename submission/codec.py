@@ -63,11 +63,10 @@ class LearnedCodec(Submittable, Adaptive):
     """Hyperprior and context codec; a point's name is its gain in sixteenths of a level.
 
     `context` is "3d", or "checkerboard", which decodes faster at a little more rate. `effort`, "0" to "9", is how long
-    the encoder refines an image for a rate (`submission.refinement_plan`); `points()` are coded alike at all
-    efforts. Above 0, "56@56" is a further point: the latent refined at gain 56; and "54@56" what was refined there,
-    scaled to gain 54. `precision` is "float32", or "bf16", in which the synthesis takes a third of the time and pixels
-    differ by 1 or 2 steps; a processor without it computes in float32. Raises ClicError for another context, effort or
-    precision.
+    the encoder refines an image for a rate (`submission.refinement_plan`); `points()` are coded alike at all efforts.
+    Above 0, "56@56" is a further point: the latent refined at gain 56; and "54@56" what was refined there, scaled to
+    gain 54. `precision` is "float32", or "bf16", in which the synthesis takes a third of the time and pixels differ by
+    1 or 2 steps; a processor without it computes in float32. Raises ClicError for another context, effort or precision.
     """
 
     def __init__(self, context: str = "3d", effort: str = EFFORT, precision: str = FLOAT32) -> None:

@@ -74,7 +74,7 @@ def steps(profile: Profile, proofs: Sequence[Proof], today: date, rules: str = "
     for proof in proofs:
         validated = is_test(proof, proofs)
         expect = f" --expect-decoder {_shown(validated.folder / FOLDER)}" if validated else ""
-        lacking = [str(rate) for rate in profile.rates if str(rate) not in proof.verified]
+        lacking = _lacking(profile, proof)
         images = _shown(proof.images) if proof.images else "IMAGES"
         track = f" --track {proof.track}" if proof.track else ""
         which = of_file if validated else named
@@ -99,10 +99,10 @@ def steps(profile: Profile, proofs: Sequence[Proof], today: date, rules: str = "
 def too_late(profile: Profile, proof: Proof, validated: Proof | None, today: date) -> str:
     """What can no longer be added to a run, in words, with what to do if that is wrong; empty where all can."""
     phase = "test" if validated else "validation"
-    lacking = ", ".join(str(rate) for rate in profile.rates if str(rate) not in proof.verified)
+    lacking = _lacking(profile, proof)
     if not lacking or not is_over(profile, f"{phase}_closes", today):
         return ""
-    told = f"too late for {lacking}: the {phase} phase is over"
+    told = f"too late for {', '.join(lacking)}: the {phase} phase is over"
     if proof.frozen or validated:
         return told
     return f"{told}; if these are images of the test set, name the folder too where their decoder was frozen"
@@ -116,6 +116,11 @@ def elsewhere(profile: Profile, proofs: Sequence[Proof]) -> Iterator[str]:
         if name not in profile_names():
             where = f"{name}, which do not come with the package (clic calendar --profile FILE, a file {name}.toml)"
         yield f"{folders}: not shown, made by the rules {where}"
+
+
+def _lacking(profile: Profile, proof: Proof) -> list[str]:
+    """The rates of the challenge that a run does not have."""
+    return [str(rate) for rate in profile.rates if str(rate) not in proof.verified]
 
 
 def _choices(proof: Proof, validated: Proof | None) -> str:

@@ -43,12 +43,12 @@ def container_folder(profile: Profile) -> Path:
 def find_container(profile: Profile, engine: str | None = None) -> Environment:
     """The container of a profile that was built here, by `engine` where one is named. Raises ClicError without one."""
     folder = container_folder(profile)
-    for found in (*ENGINES, VENV):
-        if engine in (None, found) and _built(folder, found).exists():
-            if found == VENV:
-                return read_environment(folder / VENV / "bin" / "python3")
-            return read_environment(Path(f"python{_server(profile).python}"), found, _image(folder))
-    raise ClicError(f"no container of {profile.name} on this machine ({folder}); build it: clic container build")
+    found = _first_built(folder, (*ENGINES, VENV) if engine is None else (engine,))
+    if not found:
+        raise ClicError(f"no container of {profile.name} on this machine ({folder}); build it: clic container build")
+    if found == VENV:
+        return read_environment(folder / VENV / "bin" / "python3")
+    return read_environment(Path(f"python{_server(profile).python}"), found, _image(folder))
 
 
 def build_container(profile: Profile, engine: str | None = None, python: str | None = None) -> Environment:
@@ -81,10 +81,15 @@ def build_container(profile: Profile, engine: str | None = None, python: str | N
 def _told(profile: Profile, engine: str | None) -> Environment:
     """The container that an engine built; a line says where `verify` takes that of another. Raises ClicError."""
     asked, folder = find_container(profile, engine), container_folder(profile)
-    taken = next(found for found in (*ENGINES, VENV) if _built(folder, found).exists())
+    taken = _first_built(folder, (*ENGINES, VENV))
     if taken != (asked.engine or VENV):
         log(f"verify --in-container takes the one by {taken}; remove {_built(folder, taken)} to have it take this one")
     return asked
+
+
+def _first_built(folder: Path, engines: Sequence[str]) -> str:
+    """The first of some engines, or VENV, whose container is whole; empty where none is."""
+    return next((engine for engine in engines if _built(folder, engine).exists()), "")
 
 
 def _built(folder: Path, engine: str) -> Path:

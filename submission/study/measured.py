@@ -15,6 +15,7 @@ import numpy as np
 
 from harness.errors import ClicError
 from leaderboard.curves import MEASURES, Measure
+from leaderboard.units import or_nan
 from submission.study.names import is_on, stage_title, title
 from submission.study.runs import AROUND_ZERO, CENTRED, CODED, HARD, TRAINING, RunRow
 
@@ -233,12 +234,8 @@ def _cell(key: Key, blocks: Mapping[tuple[str, int, int], Mapping[str, RunRow]])
 def _block(by_image: Mapping[str, RunRow]) -> Block:
     rows = [by_image[image] for image in sorted(by_image)]
     names = ("width", "height", "bits", "mse", "msssim_competition", "msssim_paper")
-    figures = {name: np.array([_number(getattr(row, name)) for row in rows]) for name in names}
+    figures = {name: np.array([or_nan(getattr(row, name)) for row in rows]) for name in names}
     figures["bpp"] = figures["bits"] / (figures["width"] * figures["height"])
     figures["distortion"] = np.array([distortion(row) for row in rows])
     figures["loss"] = figures["bpp"] + rows[0].lambda_ * figures["distortion"]
     return Block(tuple(row.image for row in rows), figures)
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else float(value)

@@ -59,7 +59,6 @@ def stage_rows(study: Study) -> pd.DataFrame:
                     **figures,
                     **spread("gain", _gain_at(against, level)),
                     **spread("left_out", _gain_at(left_out, level)),
-                    "gap": mean_of_seeds(cell.gap(level)),
                     **_paper_columns(cell, level),
                 }
             )
@@ -94,6 +93,7 @@ def at_level(cell: Cell, level: int, seeds: Collection[int]) -> dict[str, Any] |
         "lambda_": cell.lambdas[level],
         **{name: float(np.mean([block.mean(name) for block in blocks.values()])) for name in names},
         "psnr": float(np.mean(psnr)),
+        "gap": mean_of_seeds({seed: share for seed, share in cell.gap(level).items() if seed in blocks}),
         "seeds": len(blocks),
         "mode": mode_title(cell.mode),
     }

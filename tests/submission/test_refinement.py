@@ -260,14 +260,13 @@ def test_nothing_is_asked_for_twice_and_all_choices_are_served(
         gains = {point.gain for point in coded[image] if point.refined_at is None}
         refined = {point.refined_at for point in coded[image] if point.refined_at is not None}
         for point in points:
-            few = not refines and len(coded) <= FEW
-            near = (point.gain + offset for offset in (DENSE if few else (-COARSE, COARSE)))
-            assert refines or {gain for gain in near if 0 <= gain < GAINS} <= gains
             if refines:
                 wanted = min(point.gain + LIFT, GAINS - 1)
                 assert min(abs(wanted - gain) for gain in refined) <= REACH
                 assert {OperatingPoint(gain, gain) for gain in refined} <= set(coded[image])
             else:
+                near = (point.gain + offset for offset in (DENSE if len(coded) <= FEW else (-COARSE, COARSE)))
+                assert {gain for gain in near if 0 <= gain < GAINS} <= gains
                 assert not refined
 
 

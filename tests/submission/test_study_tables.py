@@ -31,6 +31,7 @@ from submission.study.plan import read_study
 from submission.study.questions import Answer, answers
 from submission.study.risks import read_risks
 from submission.study.runs import RunRow, read_runs, write_runs
+from submission.study.stages import stage_rows
 from submission.study.statistics import holm, percentiles, resampled, t_interval
 from submission.study.tables import Findings, differences, findings_of, printed, write_tables
 
@@ -770,13 +771,24 @@ def test_the_results_that_are_committed_follow_from_their_measurements(
 ) -> None:
     results = Path(__file__).parents[2] / "docs/results"
     assert write_tables(results, check=True) == 0
-    kept = ("tables", "figures", "runs.csv", "gradients.csv", "made.json", "study.*", "*_hard.csv", "surrogates.csv")
-    for path in (path for pattern in kept for path in results.glob(pattern)):
-        (shutil.copytree if path.is_dir() else shutil.copy)(path, tmp_path / path.name)
-    table = tmp_path / "tables/stages.csv"
+    copy = shutil.copytree(results, tmp_path / "results", ignore=shutil.ignore_patterns("checkpoints", "training"))
+    table = copy / "tables/stages.csv"
     text = table.read_text()
     digit = next(place for place, letter in enumerate(text) if letter in "12345678")
     table.write_text(text[:digit] + "9" + text[digit + 1 :])
     capsys.readouterr()
-    assert write_tables(tmp_path, check=True) == 1
+    assert write_tables(copy, check=True) == 1
     assert "tables/stages.csv: line 2 is not what" in capsys.readouterr().err
+
+
+def test_all_figures_of_a_stage_are_over_the_seeds_that_all_stages_have() -> None:
+    rows = [row for row in simulated(seeds=(1, 2, 3)) if row.row == "T1"]
+    rows = [row for row in rows if row.stage != "hard" or row.seed != 3]
+    is_odd = [row.seed == 3 and row.mode == "training" for row in rows]
+    rows = [replace(row, bits=3 * row.bits) if odd else row for row, odd in zip(rows, is_odd, strict=True)]
+    both, fewer = (
+        stage_rows(study_of(some)).set_index(["stage", "lambda_"])
+        for some in (rows, [row for row in rows if row.seed != 3])
+    )
+    for name in ("bpp", "msssim_paper", "gap", "seeds"):
+        pd.testing.assert_series_equal(both[name], fewer[name])
