@@ -36,8 +36,8 @@ REFINING = (  # what decides bytes at efforts above 0
     "training/export.py",
     "training/loss.py",
 )
-UNREFINED = Cost(iteration=0.0, refinement=0.0, candidate=0.8)  # of one core; measured where something is refined
-EFFORT = "3"  # unless another is asked for: the most with which 30 photographs take 45 minutes, docs/experiments.md
+UNREFINED = Cost(0.0, 0.0, 0.0, candidate=0.8)  # of one core; measured where something is refined
+EFFORT = "4"  # unless another is asked for: the most with which 30 photographs take 45 minutes, docs/experiments.md
 POINTS = 19  # operating points, evenly spaced over the gains
 DECODE_SCRIPT = """#!/usr/bin/env python3
 import os

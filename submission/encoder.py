@@ -89,12 +89,13 @@ def analyse(networks: EncoderNetworks, pixels: np.ndarray) -> Analysed:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What the operating points of one image share: pixels, uint8 (H, W, 3), latent, and latents refined so far, by
-    gain."""
+    """What the operating points of one image share: pixels, uint8 (H, W, 3), latent, and what was found on the way:
+    latents refined so far, by gain, and slopes of rate over distortion, by the gain in the middle."""
 
     pixels: np.ndarray
     analysed: Analysed
     refined: dict[int, "Latents"] = field(default_factory=dict)
+    slopes: dict[int, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

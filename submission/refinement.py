@@ -29,6 +29,7 @@ from submission.training.loss import LEAST_SIDE, msssim
 SEED = 20
 EPSILON = 3.0  # Adam's, in bits a quantisation step
 TRADEOFFS = (0.25, 200.0)  # in which a slope is believed; training used 0.5 to 100
+GROWTH = 200 ** (1 / 7)  # of lambda from one level to the next: that of training
 ESCAPED_BITS = 16  # that a hyper-latent outside its table is taken to cost beside its escape
 EDGE = 1e-4  # log odds are taken this far inside the interval between two integers
 
@@ -158,13 +159,15 @@ def relaxed_sample(below: Tensor, odds: Tensor, temperature: float, generator: t
 
 
 def refine(networks: EntropyNetworks, model: Model, latents: Latents, goal: Goal, plan: Schedule) -> Latents:
-    """`latents` with a latent that costs fewer bits + lambda (1 - MS-SSIM), or unchanged where none is found.
+    """`latents` with a latent that is to cost fewer bits + lambda (1 - MS-SSIM).
 
-    The image must be `refinable`. On one machine and thread the result depends on the arguments alone.
+    Whether it does is for a selection to say, which has the unrefined one as well: to know it here would take two
+    walks and syntheses. The image must be `refinable`. On one machine and thread the result depends on the arguments
+    alone.
     """
     device, price = goal.image.device, goal.tradeoff * goal.image[0, 0].numel()
     problem = RateDistortion(networks, model, goal.image, latents)
-    known = start = walked(model, latents, device)
+    known = walked(model, latents, device)
     latent = latents.latent.clone().to(device).requires_grad_()
     adam = torch.optim.Adam([latent], plan.learning_rate, (plan.momentum, 0.99), EPSILON, fused=True)
     generator = torch.Generator(device).manual_seed(SEED)
@@ -180,21 +183,22 @@ def refine(networks: EntropyNetworks, model: Model, latents: Latents, goal: Goal
         adam.step()
         known = quantised.detach()
     # Not what was quantised here is handed on, but the latent: the walk rounds it around its own, exact means.
-    header = replace(latents.header, refined=True)
-    found = replace(latents, latent=latent.detach().cpu(), header=header)
-    (old_bits, old_distortion), (bits_now, distortion) = map(problem.measure, (start, walked(model, found, device)))
-    return found if bits_now + price * distortion < old_bits + price * old_distortion else latents
+    return replace(latents, latent=latent.detach().cpu(), header=replace(latents.header, refined=True))
 
 
-def local_tradeoff(networks: EntropyNetworks, model: Model, image: Tensor, near: tuple[Latents, Latents]) -> float:
-    """Lambda of an image, in bits a pixel for 1 of MS-SSIM: the slope between unrefined latents at two gains, the
-    lower one first."""
+def slope(networks: EntropyNetworks, model: Model, image: Tensor, near: tuple[Latents, Latents]) -> float:
+    """Bits a pixel for 1 of MS-SSIM between an image's unrefined latents at two gains, the lower one first."""
     (low_bits, low), (high_bits, high) = (
         RateDistortion(networks, model, image, latents).measure(walked(model, latents, image.device))
         for latents in near
     )
+    return (high_bits - low_bits) / image[0, 0].numel() / max(low - high, 1e-9)
+
+
+def tradeoff_at(slope: float, change: int) -> float:
+    """Lambda `change` sixteenths of a level above where an image has this slope: it grows as in training."""
     least, most = TRADEOFFS
-    return min(max((high_bits - low_bits) / image[0, 0].numel() / max(low - high, 1e-9), least), most)
+    return min(max(slope * GROWTH ** (change / 16), least), most)
 
 
 @torch.inference_mode()

@@ -118,15 +118,23 @@ def refinements(
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds of one thread a megapixel: of an iteration, of what a refinement takes beside its iterations, and of
-    coding a candidate."""
+    """Seconds of one thread a megapixel: of an iteration, of what a refinement takes beside its iterations, of an
+    image's slope, which its refinements share, and of coding a candidate."""
 
     iteration: float
     refinement: float
+    slope: float
     candidate: float
 
 
 def seconds(points: Iterable[OperatingPoint], iterations: int, cost: Cost) -> list[float]:
-    """What each point takes, in seconds of one thread a megapixel; copies follow what they are copies of."""
-    once = iterations * cost.iteration + cost.refinement
-    return [cost.candidate + (once if point.gain == point.refined_at else 0) for point in points]
+    """What each point of an image takes, in seconds of one thread a megapixel; copies follow what they are copies of.
+
+    The slope is counted with the first that is refined.
+    """
+    found, shared = [], cost.slope
+    for point in points:
+        refines = point.gain == point.refined_at
+        found.append(cost.candidate + (iterations * cost.iteration + cost.refinement + shared if refines else 0))
+        shared = 0.0 if refines else shared
+    return found

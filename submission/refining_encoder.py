@@ -4,11 +4,12 @@ import time
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from decoder.model import Model, synthesis_device
 from submission.encoder import EncoderNetworks, Latents, Prepared, analyse, encode_latents, latents_at
 from submission.networks.entropy import EntropyNetworks
-from submission.refinement import Goal, local_tradeoff, refinable, refine, rescaled, schedule
+from submission.refinement import Goal, refinable, refine, rescaled, schedule, slope, tradeoff_at
 from submission.refinement_plan import Cost
 
 SPAN = 6  # sixteenths of a level to either side, over which the slope of rate over distortion is taken
@@ -35,16 +36,25 @@ class RefiningEncoder:
         return refined if gain == refined_at else rescaled(self.encoder, prepared.analysed, refined, gain)
 
     def refined(self, prepared: Prepared, gain: int, iterations: int) -> Latents:
-        """The latents at a gain, refined with the image's own slope of rate over distortion there as lambda."""
-        lower, own, higher = (
-            latents_at(self.encoder, prepared.analysed, min(max(near, 0), self.model.gains - 1), self.number)
-            for near in (gain - SPAN, gain, gain + SPAN)
-        )
+        """The latents at a gain, refined with lambda from the image's own slope of rate over distortion."""
+        own = latents_at(self.encoder, prepared.analysed, gain, self.number)
         if not refinable(own):
             return own
         image = torch.from_numpy(np.array(prepared.pixels)).permute(2, 0, 1)[None].float().to(self.device) / 255
-        tradeoff = local_tradeoff(self.networks, self.model, image, (lower, higher))
-        return refine(self.networks, self.model, own, Goal(image, tradeoff), schedule(iterations))
+        goal = Goal(image, self.tradeoff(prepared, image, gain))
+        return refine(self.networks, self.model, own, goal, schedule(iterations))
+
+    def tradeoff(self, prepared: Prepared, image: Tensor, gain: int) -> float:
+        """Lambda at a gain, from the slope around the middle of all gains, which is measured once for an image: what
+        was refined before, in this process or another, changes nothing."""
+        middle = self.model.gains // 2
+        if middle not in prepared.slopes:
+            lower, higher = (
+                latents_at(self.encoder, prepared.analysed, near, self.number)
+                for near in (middle - SPAN, middle + SPAN)
+            )
+            prepared.slopes[middle] = slope(self.networks, self.model, image, (lower, higher))
+        return tradeoff_at(prepared.slopes[middle], gain - middle)
 
     def prepared(self, pixels: np.ndarray) -> Prepared:
         """What the points of one image, uint8 (H, W, 3), share."""
@@ -55,6 +65,7 @@ class RefiningEncoder:
         top, left = (max(0, (side - TRIAL_SIDE) // 2) for side in pixels.shape[:2])
         part = pixels[top : top + TRIAL_SIDE, left : left + TRIAL_SIDE]
         prepared = self.prepared(part)
+        megapixels = part.shape[0] * part.shape[1] / 1e6
 
         def took(iterations: int) -> float:
             began = time.perf_counter()
@@ -62,10 +73,10 @@ class RefiningEncoder:
                 self.refined(prepared, gain, iterations)
             else:
                 encode_latents(self.model, latents_at(self.encoder, prepared.analysed, gain, self.number))
-            return (time.perf_counter() - began) * 1e6 / (part.shape[0] * part.shape[1])
+            return (time.perf_counter() - began) / megapixels
 
         small = self.prepared(pixels[:256, :256])
         self.refined(small, gain, 1)  # the first run of a process is slower than the others
-        candidate, one, more = took(0), took(1), took(1 + TRIAL)
+        candidate, first, one, more = took(0), took(1), took(1), took(1 + TRIAL)  # the first with the image's slope
         iteration = max(0.0, (more - one) / TRIAL)
-        return Cost(iteration, max(0.0, one - iteration), candidate)
+        return Cost(iteration, max(0.0, one - iteration), max(0.0, first - one), candidate)
