@@ -12,7 +12,7 @@ import torch
 import decoder
 from decoder.container import pack
 from decoder.image import decode_image
-from decoder.model import shipped_models
+from decoder.model import Model, shipped_models
 from decoder.precision import FLOAT32, PRECISIONS, in_bf16
 from harness.codecs.protocol import Adaptive, Encoding, Submittable
 from harness.codecs.registry import shown_name
@@ -111,8 +111,7 @@ class LearnedCodec(Submittable, Adaptive):
 
     def points(self) -> Sequence[str]:
         """Gains from the lowest rate to the highest."""
-        top = self.models[self.number].gains - 1
-        return [str(round(top * i / (POINTS - 1))) for i in range(POINTS)]
+        return list(map(str, operating_gains(self.models[self.number])))
 
     def further(
         self, chosen: Mapping[str, Sequence[str]], coded: Mapping[str, Sequence[str]]
@@ -172,6 +171,11 @@ class LearnedCodec(Submittable, Adaptive):
         files["decoder/profile.json"] = json.dumps(profile).encode()
         files["decode"] = DECODE_SCRIPT.encode()
         return files
+
+
+def operating_gains(model: Model) -> list[int]:
+    """The gains that are swept, from the lowest rate to the highest."""
+    return [round((model.gains - 1) * i / (POINTS - 1)) for i in range(POINTS)]
 
 
 def _name(context: str, effort: str, precision: str) -> str:

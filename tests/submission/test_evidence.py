@@ -19,10 +19,22 @@ from decoder.context import CONTEXTS
 from decoder.image import decode_latent
 from decoder.precision import PRECISIONS, has_bf16
 from harness.challenge.archive import zip_bytes
+from harness.rates import Rate
 from harness.scores.msssim import Reference
+from harness.scores.objectives import objective
 from submission.codec import LearnedCodec
 from submission.encoder import analyse, encode_latent
-from submission.evidence.choices import GAINS, ONE_GAIN, ONE_RATE, REFINED, SWEPT, between, choices
+from submission.evidence.choices import (
+    GAINS,
+    ONE_GAIN,
+    ONE_RATE,
+    REFINED,
+    SWEPT,
+    at_one_gain,
+    between,
+    budgets,
+    choices,
+)
 from submission.evidence.parameters import parameters_float32, parameters_int64
 from submission.evidence.precision import Compared
 from submission.evidence.rate import float_bits
@@ -155,3 +167,28 @@ def test_ways_of_choosing_on_a_set_with_known_answers() -> None:
     assert found[SWEPT] == pytest.approx(13.0) and found[GAINS] == found[SWEPT]
     assert found[REFINED] == pytest.approx(13.2)
     assert np.isnan(choices(table, 500, "paper")[ONE_RATE])  # a share of 250, and "hard" begins at 300
+
+
+def test_checkpoints_are_compared_by_what_their_streams_take(tmp_path: Path) -> None:
+    """The shipped weights, twice: as the codec's own streams have it."""
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    for name, pixels in (("a", photograph(192, 200)), ("b", photograph(181, 192))):
+        Image.fromarray(pixels).save(folder / f"{name}.png")
+    done = evidence("checkpoints", folder, "2-clic", "2-clic", "--rates", "0.3,0.5,9")
+    assert done.returncode == 0, done.stdout + done.stderr
+    codec, rows = LearnedCodec(effort="0"), []
+    for path in sorted(folder.iterdir()):
+        pixels = np.asarray(Image.open(path))
+        prepared, reference = codec.prepare(pixels), Reference(pixels)
+        for point in codec.points():
+            coded = codec.encode(prepared, point)
+            score = reference.score(codec.decode(coded.stream)).msssim_competition
+            shape = {"image": path.stem, "width": pixels.shape[1], "height": pixels.shape[0]}
+            rows.append(shape | {"point": point, "bytes": len(coded.stream), "msssim_competition": score})
+    candidates = pd.DataFrame(rows)
+    for budget in budgets(candidates, [Rate.parse("0.3"), Rate.parse("0.5")]):
+        expected = at_one_gain(candidates, budget, objective("competition"))
+        assert done.stdout.count(f"{expected:.3f} (+0.000)") == 2
+    assert done.stdout.count("not reached") == 2
+    assert evidence("checkpoints", folder, "9-none").returncode == 2
