@@ -39,7 +39,7 @@ from submission.training.start import load_average
 from submission.training.trainer import Trainer
 
 AS_CODED = Quantization(Hard(), Hard(), context=None)
-CHECKPOINT = Path(__file__).parents[2] / "docs/results/checkpoints/onward-soft-average-float16.safetensors"
+CHECKPOINT = Path(__file__).parents[2] / "docs/results/checkpoints/balanced-soft-average-float16.safetensors"
 LEVEL = torch.tensor([0])
 
 
