@@ -87,15 +87,15 @@ def analyse(networks: EncoderNetworks, pixels: np.ndarray) -> Analysed:
     return Analysed(networks.analysis(padded).cpu(), width, height, grey)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Prepared:
     """What the operating points of one image share: pixels, uint8 (H, W, 3), latent, and what was found on the way:
-    latents refined so far, by gain, and slopes of rate over distortion, by the gain in the middle."""
+    latents refined so far, by gain, and the slope of rate over distortion."""
 
     pixels: np.ndarray
     analysed: Analysed
     refined: dict[int, "Latents"] = field(default_factory=dict)
-    slopes: dict[int, float] = field(default_factory=dict)
+    slope: float | None = None
 
 
 @dataclass(frozen=True)

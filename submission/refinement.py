@@ -186,7 +186,7 @@ def refine(networks: EntropyNetworks, model: Model, latents: Latents, goal: Goal
     return replace(latents, latent=latent.detach().cpu(), header=replace(latents.header, refined=True))
 
 
-def slope(networks: EntropyNetworks, model: Model, image: Tensor, near: tuple[Latents, Latents]) -> float:
+def slope_between(networks: EntropyNetworks, model: Model, image: Tensor, near: tuple[Latents, Latents]) -> float:
     """Bits a pixel for 1 of MS-SSIM between an image's unrefined latents at two gains, the lower one first."""
     (low_bits, low), (high_bits, high) = (
         RateDistortion(networks, model, image, latents).measure(walked(model, latents, image.device))

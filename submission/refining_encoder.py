@@ -9,7 +9,7 @@ from torch import Tensor
 from decoder.model import Model, synthesis_device
 from submission.encoder import EncoderNetworks, Latents, Prepared, analyse, encode_latents, latents_at
 from submission.networks.entropy import EntropyNetworks
-from submission.refinement import Goal, refinable, refine, rescaled, schedule, slope, tradeoff_at
+from submission.refinement import Goal, refinable, refine, rescaled, schedule, slope_between, tradeoff_at
 from submission.refinement_plan import Cost
 
 SPAN = 6  # sixteenths of a level to either side, over which the slope of rate over distortion is taken
@@ -48,13 +48,13 @@ class RefiningEncoder:
         """Lambda at a gain, from the slope around the middle of all gains, which is measured once for an image: what
         was refined before, in this process or another, changes nothing."""
         middle = self.model.gains // 2
-        if middle not in prepared.slopes:
+        if prepared.slope is None:
             lower, higher = (
                 latents_at(self.encoder, prepared.analysed, near, self.number)
                 for near in (middle - SPAN, middle + SPAN)
             )
-            prepared.slopes[middle] = slope(self.networks, self.model, image, (lower, higher))
-        return tradeoff_at(prepared.slopes[middle], gain - middle)
+            prepared.slope = slope_between(self.networks, self.model, image, (lower, higher))
+        return tradeoff_at(prepared.slope, gain - middle)
 
     def prepared(self, pixels: np.ndarray) -> Prepared:
         """What the points of one image, uint8 (H, W, 3), share."""

@@ -11,6 +11,7 @@ behind them is what a checkpoint has above the first one.
 import argparse
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
@@ -42,16 +43,24 @@ def coded(checkpoint: Path, photographs: Sequence[SourceImage]) -> Iterator[dict
         reference, analysed = Reference(pixels), analyse(encoder, pixels)
         for gain in operating_gains(model):
             stream, decoded = encode_latent(encoder, model, analysed, gain)
-            score = reference.score(decoded)
             yield {
                 "image": photograph.name,
                 "width": photograph.width,
                 "height": photograph.height,
                 "point": str(gain),
                 "bytes": len(stream),
-                "msssim_competition": score.msssim_competition,
-                "msssim_paper": score.msssim_paper,
+                **asdict(reference.score(decoded)),
             }
+
+
+def candidates_of(checkpoint: Path, photographs: Sequence[SourceImage]) -> pd.DataFrame:
+    """All that is coded with a checkpoint, with progress. Raises ClicError for no such checkpoint."""
+    rows: list[dict[str, str | int | float]] = []
+    with bar(str(checkpoint)) as progress:
+        for row in coded(checkpoint, photographs):
+            rows.append(row)
+            progress(len(rows), POINTS * len(photographs))
+    return pd.DataFrame(rows)
 
 
 def shown(checkpoint: Path) -> str:
@@ -74,12 +83,7 @@ def main() -> int:
         table = figures(f"{len(photographs)} photographs", *(f"{rate} bpp\ndB (difference)" for rate in rates))
         first: list[float] = []
         for checkpoint in options.checkpoints:
-            rows: list[dict[str, str | int | float]] = []
-            with bar(str(checkpoint)) as progress:
-                for row in coded(checkpoint, photographs):
-                    rows.append(row)
-                    progress(len(rows), POINTS * len(photographs))
-            candidates = pd.DataFrame(rows)
+            candidates = candidates_of(checkpoint, photographs)
             found = [at_one_gain(candidates, budget, goal) for budget in budgets(candidates, rates)]
             first = first or found
             cells = (

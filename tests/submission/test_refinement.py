@@ -35,7 +35,7 @@ from submission.refinement import (
     relaxed_sample,
     rescaled,
     schedule,
-    slope,
+    slope_between,
     tradeoff_at,
     walked,
 )
@@ -149,7 +149,7 @@ def test_rate_distortion_and_lambda_are_those_of_real_streams(shipped: LearnedCo
         found.append(problem.measure(walked(refining.model, latents, torch.device("cpu"))))
     np.testing.assert_allclose(found, real, rtol=0.01)
     expected = (real[1][0] - real[0][0]) / crop[:, :, 0].size / (real[0][1] - real[1][1])
-    found_slope = slope(refining.networks, refining.model, as_image(crop), (near[0], near[1]))
+    found_slope = slope_between(refining.networks, refining.model, as_image(crop), (near[0], near[1]))
     assert found_slope == pytest.approx(expected, rel=0.05)
 
 
@@ -242,8 +242,8 @@ def test_an_estimate_of_time_comes_from_a_few_iterations(monkeypatch: pytest.Mon
     monkeypatch.setattr("submission.refining_encoder.encode_latents", lambda model, latents: passes(1))
 
     def refined(prepared: Prepared, gain: int, iterations: int) -> None:
-        passes(3 + 2 * iterations + 4 * (not prepared.slopes))
-        prepared.slopes[0] = 1.0
+        passes(3 + 2 * iterations + 4 * (prepared.slope is None))
+        prepared.slope = 1.0
 
     monkeypatch.setattr(refining, "refined", refined)
     megapixels = ODD[0] * ODD[1] / 1e6
