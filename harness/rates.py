@@ -1,5 +1,6 @@
 """A rate in bits per pixel: an exact decimal with one spelling, for arithmetic, folders and tables alike."""
 
+import math
 import re
 from dataclasses import dataclass
 from decimal import Decimal
@@ -41,6 +42,10 @@ class Rate:
     def __str__(self) -> str:
         """The one spelling: no exponent, no zeros at the end."""
         return f"{Decimal(self.exact.numerator) / Decimal(self.exact.denominator):f}"
+
+    def whole_bytes(self, pixels: int) -> int:
+        """The most whole bytes that so many pixels may take at this rate."""
+        return math.floor(self.exact * pixels / 8)
 
     def __float__(self) -> float:
         return float(self.exact)

@@ -1,6 +1,5 @@
 """`clic encode`: every image at every operating point, into the store of a run, with `candidates.csv` for people."""
 
-import math
 from argparse import ArgumentParser, Namespace
 
 from harness.commands import options as shared
@@ -55,7 +54,7 @@ def run(options: Namespace) -> int:
             with bar(f"sweep {one.codec.name}" if len(codecs) > 1 else "sweep") as progress:
                 sweep(one.plan, store, executor, options.rehash, progress)
         pixels = sum(source.pixels for source in images)
-        budgets = [math.floor(rate.exact * pixels / 8) for rate in rates]
+        budgets = [rate.whole_bytes(pixels) for rate in rates]
         for one in swept if budgets else ():  # each codec for itself: what is compared must not depend on what else is
             sweep_further([one], store, executor, Goal(budgets))
     print(options.out / "candidates.csv")

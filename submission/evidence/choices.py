@@ -77,7 +77,7 @@ def budgets(candidates: pd.DataFrame, rates: Sequence[Rate]) -> list[int]:
     """Bytes of the whole set at each rate."""
     images = candidates.drop_duplicates("image")
     pixels = int((images["width"] * images["height"]).sum())
-    return [math.floor(rate.exact * pixels / 8) for rate in rates]
+    return [rate.whole_bytes(pixels) for rate in rates]
 
 
 def main() -> int:

@@ -9,7 +9,6 @@ core by the clock, for all rates together and with the swept candidates, without
 """
 
 import argparse
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -53,7 +52,7 @@ class Run:
     def budgets(self) -> list[int]:
         """Bytes of the whole set, one number a rate."""
         pixels = sum(source.pixels for source in self.originals.images)
-        return [math.floor(rate.exact * pixels / 8) for rate in self.rates]
+        return [rate.whole_bytes(pixels) for rate in self.rates]
 
     def plan(self, effort: str) -> tuple[Codec, Plan]:
         """The codec of an effort, and its sweep."""
