@@ -16,6 +16,7 @@ from submission.training.checkpoint import load_tensors, save_tensors
 from submission.training.data import draw_batch
 from submission.training.loss import LEAST_SIDE, msssim
 from submission.training.parallel import ALONE, Part
+from submission.training.precision import transforms_in
 from submission.training.recipe import Recipe, Stage
 from submission.training.start import start_from_dct
 
@@ -162,7 +163,7 @@ class Trainer:
         rate = learning_rate(recipe, stage, self.step)
         for group in self.optimiser.param_groups:
             group["lr"] = rate * group["factor"]
-        with torch.autocast(image.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
+        with transforms_in(recipe.precision, image.device):
             output = self.networks(image, level, stage.quantization, generator, self.step / stage.steps)
         bpp = (output.latent_bits + output.hyper_bits) / pixels
         distortion, measured = stage.loss(output.image, image, self.step if self.from_scratch else math.inf)
