@@ -16,6 +16,15 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("folder", metavar="DIR", nargs="?", type=Path, help="of 'tables': the folder of a study")
     parser.add_argument("--check", action="store_true", help="of 'tables': write nothing, exit 1 where a digit differs")
+    parser.add_argument(
+        "--from",
+        dest="others",
+        metavar="OTHER",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="of 'tables': take the measurements of other folders into DIR first, as of rows that ran elsewhere",
+    )
     parser.add_argument("--data", metavar="CROPS", type=Path, help="folder of training crops")
     parser.add_argument(
         "--images",
@@ -48,10 +57,16 @@ def run(options: Namespace) -> int:
     if options.study == TABLES:
         if options.folder is None:
             raise ClicError("tables: give the folder of a study, as in 'clic ablate tables DIR'")
+        if options.others:
+            if options.check:
+                raise ClicError("tables: --check writes nothing, --from does; give one of them")
+            from submission.study.join import join
+
+            join(options.folder, options.others)
         return write_tables(options.folder, options.check)
     missing = [f"--{name}" for name in ("data", "images", "out") if getattr(options, name) is None]
-    if missing or options.folder or options.check:
-        wrong = f"needs {', '.join(missing)}" if missing else "takes no DIR and no --check; these are of 'tables'"
+    if missing or options.folder or options.check or options.others:
+        wrong = f"needs {', '.join(missing)}" if missing else "takes no DIR, --check and --from; these are of 'tables'"
         raise ClicError(f"study {options.study!r} {wrong}")
     require_folder(options.data, "a folder of training crops")  # before torch takes its seconds
     for folder in options.images:

@@ -37,8 +37,25 @@ def write_made(folder: Path, command: str, commits: Sequence[str]) -> None:
     known = tuple(dict.fromkeys(filter(None, commits)))
     before = read_made(folder)
     commands = tuple(dict.fromkeys([*(before.commands if before else ()), command]))
-    made = Made(commands, known, platform.python_version(), torch.__version__, platform.machine())
+    save_made(folder, Made(commands, known, platform.python_version(), torch.__version__, platform.machine()))
+
+
+def save_made(folder: Path, made: Made) -> None:
+    """Write it down, in the place of what is there."""
     write_atomic(folder / FILE, as_json(asdict(made)).encode())
+
+
+def joined(all_made: Sequence[Made]) -> Made | None:
+    """How the parts of a study were made, as one; None of none."""
+    if not all_made:
+        return None
+
+    def each(name: str) -> str:
+        return " and ".join(dict.fromkeys(getattr(made, name) for made in all_made))
+
+    commands = dict.fromkeys(command for made in all_made for command in made.commands)
+    commits = dict.fromkeys(commit for made in all_made for commit in made.commits)
+    return Made(tuple(commands), tuple(commits), each("python"), each("torch"), each("machine"))
 
 
 def read_made(folder: Path) -> Made | None:

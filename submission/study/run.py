@@ -34,9 +34,8 @@ from submission.study.job import Done, Job, Message, Original, Stated, Step, net
 from submission.study.made import write_made
 from submission.study.plan import Study
 from submission.study.request import GRADIENTS, Request, Run
-from submission.study.runs import HARD, PEAK, TRAINING, export_runs, write_runs
+from submission.study.runs import HARD, PEAK, RUNS, TRAINING, export_runs, write_runs
 
-RUNS = "runs.csv"
 CODING_STEPS = 400  # of training, that coding the images takes as long as
 EXPORT_SECONDS = 600.0  # between looks at the table of all runs, which takes seconds when it is long
 DISTORTIONS: Mapping[str, Callable[[Mapping[str, float]], float]] = {  # of the figures in `runs.FIGURES`

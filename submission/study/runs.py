@@ -20,6 +20,7 @@ from harness.files import sha256, write_atomic
 from harness.records import Candidate, CodecConfig, Experiment, Image, Member, Score
 from harness.store import Store
 
+RUNS = "runs.csv"
 CODED, HARD, TRAINING = "coded", "hard", "training"
 CENTRED, AROUND_ZERO = "hard-centred", "hard-around-zero"  # of the same weights, rounded around the other thing
 STATED = (
@@ -138,13 +139,18 @@ def export_runs(store: Store, study: str, image_sets: Mapping[str, str]) -> list
                             **figures,
                         )
                     )
-    return sorted(rows, key=_order)
+    return in_order(rows)
 
 
 def _temperature(cell: Mapping[str, Any]) -> str:
     """As the text that it is; older experiments have the number of a schedule's end, or nothing."""
     given = cell["temperature"]
     return "" if given is None else f"{given:g}" if isinstance(given, float) else str(given)
+
+
+def in_order(rows: Sequence[RunRow]) -> list[RunRow]:
+    """The rows in the order of the file."""
+    return sorted(rows, key=_order)
 
 
 def _order(row: RunRow) -> tuple[str, str, str, int, int, str, str, str]:

@@ -29,10 +29,10 @@ from submission.study.page import page
 from submission.study.published import PUBLIC_FIGURES, TABLE_1_NOTE
 from submission.study.questions import SEEDS, Answer, answers
 from submission.study.risks import Risks, read_risks
-from submission.study.runs import read_runs
+from submission.study.runs import RUNS, read_runs
 from submission.study.table import Table
 
-RUNS, GRADIENTS = "runs.csv", "gradients.csv"
+GRADIENTS = "gradients.csv"
 WIDTH = 120  # of what is printed into a file or a pipe
 TITLES = {
     "T1": "Soft-then-hard and its controls, MS-SSIM",
