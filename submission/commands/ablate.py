@@ -45,6 +45,11 @@ def add_arguments(parser: ArgumentParser) -> None:
         default=[],
         help="what these primary questions rest on alone, as P3",
     )
+    parser.add_argument(
+        "--train-only",
+        action="store_true",
+        help="code nothing yet, as on a machine with a GPU: the same command without this codes DIR's networks",
+    )
     parser.add_argument("--seeds", metavar="SEEDS", type=_seeds, default=[], help="instead of the study's, as 4,5")
 
 
@@ -64,12 +69,13 @@ def run(options: Namespace) -> int:
 
             join(options.folder, options.others)
         return write_tables(options.folder, options.check)
-    missing = [f"--{name}" for name in ("data", "images", "out") if getattr(options, name) is None]
+    needed = ("data", "out") if options.train_only else ("data", "images", "out")
+    missing = [f"--{name}" for name in needed if getattr(options, name) is None]
     if missing or options.folder or options.check or options.others:
         wrong = f"needs {', '.join(missing)}" if missing else "takes no DIR, --check and --from; these are of 'tables'"
         raise ClicError(f"study {options.study!r} {wrong}")
     require_folder(options.data, "a folder of training crops")  # before torch takes its seconds
-    for folder in options.images:
+    for folder in options.images or ():
         require_folder(folder, "a folder of photographs")
     from submission.study.plan import read_study
     from submission.study.request import Request
@@ -77,14 +83,19 @@ def run(options: Namespace) -> int:
 
     request = Request(
         options.data,
-        tuple(options.images),
+        tuple(options.images or ()),
         options.out,
         options.jobs,
         tuple(options.rows),
         tuple(options.seeds),
         tuple(options.questions),
+        options.train_only,
     )
-    print(run_study(read_study(options.study), request))
+    table = run_study(read_study(options.study), request)
+    if options.train_only:
+        print(options.out / "networks")
+        return 0
+    print(table)
     return write_tables(options.out, check=False)
 
 

@@ -16,7 +16,7 @@ class Request:
     """What a study is done with: crops, folders of images (the first for all cells), folder of results, processes.
 
     `rows` and `seeds` are those to be done, all of the study's where empty; with `questions`, what these primary
-    questions rest on alone.
+    questions rest on alone. With `train_only` nothing is coded, and no images are needed.
     """
 
     data: Path
@@ -26,10 +26,13 @@ class Request:
     rows: tuple[str, ...] = ()
     seeds: tuple[int, ...] = ()
     questions: tuple[str, ...] = ()
+    train_only: bool = False
 
     @property
     def with_gradients(self) -> bool:
         """Whether row G is asked for."""
+        if self.train_only:
+            return False
         asked = not self.questions or any(name in NEEDS_GRADIENTS for name in self.questions)
         return asked and (not self.rows or GRADIENTS in self.rows)
 

@@ -55,6 +55,9 @@ class ImageSet:
 def run_study(study: Study, request: Request) -> Path:
     """Do what is missing of a study; returns the table of all runs, which is written on the way, too.
 
+    What is only trained is in no table yet: the same request without `train_only` codes it, here or where the folder's
+    `networks` are taken to.
+
     Raises ClicError where crops, images or folder do not do, and after all else is done where runs failed.
     """
     unknown = [row for row in request.rows if row != GRADIENTS and all(cell.row != row for cell in study.cells)]
@@ -67,7 +70,8 @@ def run_study(study: Study, request: Request) -> Path:
         sets = [ImageSet(record_originals(images, store), identify(images).label) for images in sources]
         conductor = _Conductor(study, request, store, sets)
         conductor.run_all()
-        conductor.export()
+        if not request.train_only:
+            conductor.export()
     if request.with_gradients:
         _measure_gradients(study, request)
     if conductor.broken:
@@ -146,7 +150,7 @@ class _Conductor:
         self.study, self.request, self.store, self.sets = study, request, store, sets
         self.recorded = {_key_of(row) for row in store.rows(Experiment, study=study.name)}
         self.runs = request.runs(study)
-        self.waiting = [run for run in self.runs if not self._is_recorded(run)]
+        self.waiting = [run for run in self.runs if not self._is_done(run)]
         self.commit, self.exported = _commit(), time.monotonic()
         self.broken: dict[str, str] = {}
         self.busy: dict[str, _Doing] = {}
@@ -157,7 +161,7 @@ class _Conductor:
     def run_all(self) -> None:
         """Do the runs that are missing; of those that cannot be done, and what goes on from them, keep the reason."""
         total = sum(
-            self._window(cell) * (cell.training.steps + CODING_STEPS * len(cell.skip_uncoded)) for cell, _ in self.runs
+            self._window(cell) * (cell.training.steps + self._coding(cell.skip_uncoded)) for cell, _ in self.runs
         )
         results = LocalProcesses(self.request.jobs, math.inf).run(work, _Ready(self))
         with bar(f"study {self.study.name}", total - self._ahead()) as show, closing(results):
@@ -171,7 +175,7 @@ class _Conductor:
             if cell.parent and (name := run_name(cell.parent, seed)) in self.broken:
                 self.waiting.remove((cell, seed))
                 self.broken[run_name(cell, seed)] = f"it goes on from {name}, which failed"
-            elif cell.parent is None or self._is_recorded((cell.parent, seed)):
+            elif cell.parent is None or self._is_done((cell.parent, seed)):
                 self.waiting.remove((cell, seed))
                 job = self._job((cell, seed))
                 self.busy[job.name] = _Doing(work := self._work((cell, seed)), work)
@@ -186,8 +190,11 @@ class _Conductor:
         """What a run takes, in the same unit; less where its networks or one of its tables are there."""
         cell, seed = run
         trained = networks_path(self.request.out, cell, seed).exists()
-        steps = CODING_STEPS * len(self._missing(run)) + (0 if trained else cell.training.steps)
+        steps = self._coding(self._missing(run)) + (0 if trained else cell.training.steps)
         return steps * self._window(cell)
+
+    def _coding(self, skips: Sequence[Skip]) -> int:
+        return 0 if self.request.train_only else CODING_STEPS * len(skips)
 
     def _window(self, cell: Cell) -> int:
         return self.study.objectives[cell.objective].crop ** 2
@@ -200,8 +207,8 @@ class _Conductor:
         write_made(self.store.folder, self.request.command(self.study.name), commits)
         self.exported = time.monotonic()
 
-    def _is_recorded(self, run: Run) -> bool:
-        return not self._missing(run)
+    def _is_done(self, run: Run) -> bool:
+        return networks_path(self.request.out, *run).exists() if self.request.train_only else not self._missing(run)
 
     def _missing(self, run: Run) -> tuple[Skip, ...]:
         cell, seed = run
@@ -214,7 +221,7 @@ class _Conductor:
             for source in image_set.originals.images:
                 digest = image_set.originals.hashes[source.name]
                 originals[digest] = Original(digest, str(source.path.resolve()))
-        images, skips = tuple(originals.values()), self._missing(run)
+        images, skips = tuple(originals.values()), () if self.request.train_only else self._missing(run)
         return Job(self.study, cell, seed, self.request.data, self.request.out, images, skips)
 
     def _sets_of(self, cell: Cell) -> Sequence[ImageSet]:

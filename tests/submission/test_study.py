@@ -495,9 +495,10 @@ def ablate(tmp_path: Path) -> Callable[..., subprocess.Popen[bytes]]:
         for seed in range(4):
             Image.fromarray(photograph(side, side, seed)).save(tmp_path / folder / f"{seed}.png")
 
-    def start(text: str = SMALL_STUDY) -> subprocess.Popen[bytes]:
+    def start(text: str = SMALL_STUDY, train_only: bool = False) -> subprocess.Popen[bytes]:
         (tmp_path / "mine.toml").write_text(text)
-        words = ["ablate", "mine.toml", "--data", "crops", "--images", "photographs", "--out", "out"]
+        words = ["ablate", "mine.toml", "--data", "crops", "--out", "out"]
+        words += ["--train-only"] if train_only else ["--images", "photographs"]
         return subprocess.Popen(
             [sys.executable, "-m", "harness", *words],
             cwd=tmp_path,
@@ -553,3 +554,21 @@ def test_what_is_trained_is_coded_in_a_further_way_without_training_again(
     assert {(row.cell, row.mode) for row in further} == {("N hard", "coded"), ("N hard", "hard")}
     assert {path: path.stat().st_mtime_ns for path in left} == left
     assert streams < set((tmp_path / "out" / "streams").glob("*/*"))
+
+
+@pytest.mark.slow
+def test_networks_that_were_trained_elsewhere_are_coded_here(
+    ablate: Callable[..., subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
+    for _ in range(2):  # the second time there is nothing to do
+        assert ablate(train_only=True).wait() == 0
+        trained = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out/networks").iterdir()}
+        assert len(trained) == 3 and not list((tmp_path / "out").glob("*.csv"))
+        assert not list((tmp_path / "out/training").rglob("*.safetensors"))
+    (tmp_path / "out").rename(tmp_path / "elsewhere")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "elsewhere/networks").rename(tmp_path / "out/networks")
+    assert ablate().wait() == 0
+    assert len(rows_of(tmp_path / "out")) == ALL_ROWS
+    assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out/networks").iterdir()} == trained
+    assert not (tmp_path / "out/training").exists()
