@@ -31,6 +31,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="FOLDER",
         type=Path,
         nargs="+",
+        default=[],
         help="photographs to code with every network; those of further folders with the networks of T1 alone",
     )
     parser.add_argument(
@@ -70,12 +71,12 @@ def run(options: Namespace) -> int:
             join(options.folder, options.others)
         return write_tables(options.folder, options.check)
     needed = ("data", "out") if options.train_only else ("data", "images", "out")
-    missing = [f"--{name}" for name in needed if getattr(options, name) is None]
+    missing = [f"--{name}" for name in needed if not getattr(options, name)]
     if missing or options.folder or options.check or options.others:
         wrong = f"needs {', '.join(missing)}" if missing else "takes no DIR, --check and --from; these are of 'tables'"
         raise ClicError(f"study {options.study!r} {wrong}")
     require_folder(options.data, "a folder of training crops")  # before torch takes its seconds
-    for folder in options.images or ():
+    for folder in options.images:
         require_folder(folder, "a folder of photographs")
     from submission.study.plan import read_study
     from submission.study.request import Request
@@ -83,7 +84,7 @@ def run(options: Namespace) -> int:
 
     request = Request(
         options.data,
-        tuple(options.images or ()),
+        tuple(options.images),
         options.out,
         options.jobs,
         tuple(options.rows),

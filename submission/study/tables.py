@@ -18,6 +18,7 @@ from harness.progress import counted, log
 from submission.study import columns, frames, sentences, stages
 from submission.study.contrasts import Contrast
 from submission.study.figures import figures_of
+from submission.study.gradients import FILE as GRADIENTS
 from submission.study.identical import identical_rows
 from submission.study.made import FILE as MADE
 from submission.study.made import Made, read_made
@@ -32,7 +33,6 @@ from submission.study.risks import Risks, read_risks
 from submission.study.runs import RUNS, read_runs
 from submission.study.table import Table
 
-GRADIENTS = "gradients.csv"
 WIDTH = 120  # of what is printed into a file or a pipe
 TITLES = {
     "T1": "Soft-then-hard and its controls, MS-SSIM",
