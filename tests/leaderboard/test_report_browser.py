@@ -339,6 +339,7 @@ def test_axe_finds_nothing(
 def test_print_cuts_no_picture(visit: Callable[..., Any], compared: Path) -> None:
     pdfium = pytest.importorskip("pypdfium2", reason="pypdfium2 is not installed (extra dev)")
     page = visit(compared)
+    page.wait_for_function("[...document.images].every((image) => image.naturalWidth)")  # without scrolling to them
     shapes = page.evaluate(
         "[...document.images].map((image) => image.getAttribute('width') / image.getAttribute('height'))"
     )

@@ -251,3 +251,9 @@ stage.addEventListener("wheel", (event) => {
 new ResizeObserver(() => controls([])).observe(stage);
 
 document.documentElement.classList.add("scripted");
+
+// ---- Pictures further down wait until the rest is there, yet not until they are scrolled to: a browser that prints may
+// not ask for them then. Those of a server do wait, to spare a telephone's bytes; browsers ask for them when they print.
+addEventListener("load", () => {
+  for (const image of document.images) if (/^(data|file):/.test(image.src)) image.loading = "eager";
+});
