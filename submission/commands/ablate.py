@@ -47,6 +47,13 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="what these primary questions rest on alone, as P3",
     )
     parser.add_argument(
+        "--networks",
+        metavar="NETWORKS",
+        type=shared.comma_list,
+        default=[],
+        help="runs of these networks alone, as F,J",
+    )
+    parser.add_argument(
         "--train-only",
         action="store_true",
         help="code nothing yet, as on a machine with a GPU: the same command without this codes DIR's networks",
@@ -90,6 +97,7 @@ def run(options: Namespace) -> int:
         tuple(options.rows),
         tuple(options.seeds),
         tuple(options.questions),
+        tuple(options.networks),
         options.train_only,
     )
     table = run_study(read_study(options.study), request)

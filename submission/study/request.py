@@ -1,8 +1,10 @@
 """What of a study is asked for, with which crops and images, and into which folder."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.errors import ClicError
 from submission.study.asked import NEEDS_GRADIENTS, cells_of
 from submission.study.cells import Cell
 from submission.study.plan import Study, study_names
@@ -15,8 +17,9 @@ Run = tuple[Cell, int]
 class Request:
     """What a study is done with: crops, folders of images (the first for all cells), folder of results, processes.
 
-    `rows` and `seeds` are those to be done, all of the study's where empty; with `questions`, what these primary
-    questions rest on alone. With `train_only` nothing is coded, and no images are needed.
+    `rows`, `seeds` and `networks` are those to be done, all of the study's where empty, and what their runs go on from;
+    with `questions`, what these primary questions rest on alone. With `train_only` nothing is coded, and no images are
+    needed.
     """
 
     data: Path
@@ -26,6 +29,7 @@ class Request:
     rows: tuple[str, ...] = ()
     seeds: tuple[int, ...] = ()
     questions: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
     train_only: bool = False
 
     @property
@@ -37,8 +41,15 @@ class Request:
         return asked and (not self.rows or GRADIENTS in self.rows)
 
     def runs(self, study: Study) -> list[Run]:
-        """What of a study is asked for. Raises ClicError for a question that there is not."""
-        return study.runs(self.rows, self.seeds, cells_of(self.questions))
+        """What of a study is asked for. Raises ClicError for a question, row or network that there is not."""
+        _known("row", self.rows, [cell.row for cell in study.cells] + [GRADIENTS], study)
+        _known("network", self.networks, study.networks, study)
+        rests_on = cells_of(self.questions)
+        return study.runs(self.rows, self.seeds, lambda cell: rests_on(cell) and self.takes(cell.network))
+
+    def takes(self, network: str) -> bool:
+        """Whether runs of a network are asked for."""
+        return not self.networks or network in self.networks
 
     def command(self, study: str) -> str:
         """As a person repeats it, with folders by their names."""
@@ -50,4 +61,12 @@ class Request:
         rows = f" --rows {','.join(self.rows)}" if self.rows else ""
         seeds = f" --seeds {','.join(map(str, self.seeds))}" if self.seeds else ""
         questions = f" --questions {','.join(self.questions)}" if self.questions else ""
-        return f"{words} --jobs {self.jobs}{rows}{questions}{seeds}"
+        networks = f" --networks {','.join(self.networks)}" if self.networks else ""
+        return f"{words} --jobs {self.jobs}{rows}{questions}{networks}{seeds}"
+
+
+def _known(kind: str, asked: Iterable[str], there: Iterable[str], study: Study) -> None:
+    names = dict.fromkeys(there)
+    for name in asked:
+        if name not in names:
+            raise ClicError(f"study {study.name!r} has no {kind} {name!r}; it has {', '.join(names)}")

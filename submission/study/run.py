@@ -33,7 +33,7 @@ from submission.study.gradients import FILE, as_texts, gradient_tasks, measure, 
 from submission.study.job import Done, Job, Message, Original, Stated, Step, networks_path, recipe_of, run_name, work
 from submission.study.made import write_made
 from submission.study.plan import Study
-from submission.study.request import GRADIENTS, Request, Run
+from submission.study.request import Request, Run
 from submission.study.runs import HARD, PEAK, RUNS, TRAINING, export_runs, write_runs
 
 CODING_STEPS = 400  # of training, that coding the images takes as long as
@@ -60,11 +60,7 @@ def run_study(study: Study, request: Request) -> Path:
 
     Raises ClicError where crops, images or folder do not do, and after all else is done where runs failed.
     """
-    unknown = [row for row in request.rows if row != GRADIENTS and all(cell.row != row for cell in study.cells)]
-    if unknown:
-        rows = dict.fromkeys(cell.row for cell in study.cells)
-        raise ClicError(f"study {study.name!r} has no row {unknown[0]!r}; it has {', '.join(rows)}")
-    request.runs(study)  # before images are read: a question may be misspelt
+    request.runs(study)  # before images are read: a name may be misspelt
     sources = [_images(folder, request.out, study.images) for folder in request.images]
     with exclusive(request.out), open_store(request.out) as store:
         sets = [ImageSet(record_originals(images, store), identify(images).label) for images in sources]
@@ -91,7 +87,9 @@ def _measure_gradients(study: Study, request: Request) -> None:
     tasks = [
         task
         for task in gradient_tasks(study, request.data, request.out, request.seeds or study.seeds)
-        if (task.cell.network, str(task.seed)) not in there and networks_path(task.out, task.cell, task.seed).exists()
+        if request.takes(task.cell.network)
+        and (task.cell.network, str(task.seed)) not in there
+        and networks_path(task.out, task.cell, task.seed).exists()
     ]
     found: dict[tuple[str, int], list[dict[str, str]]] = {}
     with bar("gradients") as show:

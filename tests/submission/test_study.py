@@ -32,6 +32,7 @@ from submission.study.codec import StudyCodec, load_networks, padded, save_netwo
 from submission.study.gradients import toy_gradients, toy_truth
 from submission.study.job import fresh_networks, recipe_of, roundings, run_name
 from submission.study.plan import Study, read_study
+from submission.study.request import Request
 from submission.study.runs import RunRow, read_runs
 from submission.study.subjects import LAYERED, HyperpriorNetworks, JointNetworks, LayeredNetworks, Layers
 from submission.training.recipe import read_recipe
@@ -272,6 +273,23 @@ def test_a_run_ends_and_its_name_tells_it_from_all_others(quick: Study) -> None:
     for cell, seed in full.runs():
         assert cell.parent is None or (cell.parent.key, seed) in seen
         seen.add((cell.key, seed))
+
+
+def test_rows_of_some_networks_are_asked_for_with_what_they_go_on_from() -> None:
+    full = read_study("full")
+    some = Request(Path("crops"), (Path("kodak"),), Path("out"), rows=("S", "D"), networks=("F", "J"), seeds=(3,))
+    found = [cell.key for cell, _ in some.runs(full)]
+    assert {cell.network for cell, _ in some.runs(full)} == {"F", "J"} and len(found) == 7 + 6 + 2
+    assert {("S", "F trunk"), ("S", "J trunk"), ("D", "J mixed psg-3")} < set(found)
+    assert some.command("full").endswith(" --jobs 2 --rows S,D --networks F,J --seeds 3")
+    later = dataclasses.replace(some, rows=("S2",), networks=("H",))  # S2 goes on from S, which is not asked for
+    assert {cell.row for cell, _ in later.runs(full)} == {"S", "S2"}
+    for part, message in (
+        ("networks", "no network 'K'; it has F, H, J, N, N-none, "),
+        ("rows", "no row 'K'; it has T1, "),
+    ):
+        with pytest.raises(ClicError, match=f"study 'full' has {message}"):
+            dataclasses.replace(some, **{part: ("K",)}).runs(full)
 
 
 def test_a_question_asks_for_what_it_rests_on_alone() -> None:
