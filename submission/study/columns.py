@@ -29,6 +29,13 @@ def signed(value: float) -> str:
     return f"{value:+.2f}" if abs(value) >= 0.005 else "0.00"
 
 
+def decibels(value: float) -> str:
+    """With its sign and three decimals, unless it is 0 to these; a dash where there is none."""
+    if math.isnan(value):
+        return "–"
+    return f"{value:+.3f}" if abs(value) >= 0.0005 else "0.000"
+
+
 def _range(low: float, high: float) -> str:
     return "–" if math.isnan(low) else f"{signed(low)} to {signed(high)}"
 
@@ -91,6 +98,8 @@ CONTRASTS: Columns = (
     number("bd", "BD-rate", "PCHIP", percent),
     interval("bd", "interval", "over seeds"),
     interval("bd_images", "interval", "over images"),
+    number("rate", "rate", "at equal lambda", percent),
+    number("quality", "quality", "at equal lambda, dB", decibels),
     number("seeds", "seeds", "", integer),
     number("levels", "levels", "", integer),
     number("images", "images", "", integer),

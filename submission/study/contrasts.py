@@ -2,6 +2,7 @@
 
 Everything is paired: the same seed (and so crops, noise and trunk), the same levels and images. dJ/R, the control's J
 less the test's over the control's rate, is to first order the rate saved at equal quality; it is a mean over levels.
+Where the test lies far along the curve from its control, it counts that as well, and the BD-rate does not.
 """
 
 import math
@@ -117,8 +118,22 @@ class Contrast:
         """BD-rate (PCHIP), per cent: negative where the test is better."""
         return t_interval(list(self.bd_by_seed.values()))
 
+    @cached_property
+    def moved(self) -> tuple[float, float]:
+        """Where the test lies beside its control at equal lambda: per cent of rate, dB of quality; a mean over all."""
+        rates, qualities = [], []
+        for seed in self.seeds:
+            for test, control in zip(self._points(self.test, seed), self._points(self.control, seed), strict=True):
+                rates.append(100 * (test.bpp / control.bpp - 1))
+                qualities.append(test.score - control.score)
+        return float(np.mean(rates)), float(np.mean(qualities))
+
     def curve(self, cell: Cell, seed: int) -> Curve:
         """One seed's curve of either cell over this contrast's levels and images."""
+        return Curve(cell.title, cell.key.image_set, cell.measure, MEASURED, self._points(cell, seed))
+
+    def _points(self, cell: Cell, seed: int) -> list[Point]:
+        """One seed's points of either cell, by level."""
         measure, points = cell.measure, []
         for level in self.levels:
             block = self._block(cell, seed, level)
@@ -126,7 +141,7 @@ class Contrast:
             figures = {name: block.figure(name, self.images) for name in names}
             rows = pd.DataFrame(figures | {"bytes": figures["bits"] / 8, "mse": PEAK**2 * figures["mse"]})
             points.append(Point(set_bpp(rows, measure.averaging), set_score(rows, measure), str(level)))
-        return Curve(cell.title, cell.key.image_set, measure, MEASURED, points)
+        return points
 
 
 @lru_cache(maxsize=1024)

@@ -139,7 +139,7 @@ def _bounds(study: Study, found: Sequence[Contrast]) -> Figure | None:
         f"Against the bound {control.about.scale_bound:g}, on {study.main_set}. Uprights are 95 % intervals over "
         f"{counted(len(own[0].seeds), 'seed')}."
     )
-    note = text(60, 58 + height + 62, "start", "above 0: less rate at equal quality; uprights: 95 % over seeds")
+    note = text(60, 58 + height + 62, "start", "above 0: rate saved, to first order; uprights: 95 % over seeds")
     return Figure(
         "3-bound-of-the-scale",
         "Loss, and its gap between training and coding, over the bound",

@@ -74,6 +74,7 @@ def contrast_rows(found: Sequence[Contrast]) -> pd.DataFrame:
 def _contrast_row(one: Contrast) -> dict[str, Any]:
     low, high = one.over_images
     bd_low, bd_high = bd_over_images(one)
+    rate, quality = one.moved
     return {
         "image_set": one.test.key.image_set,
         "network": one.test.about.network,
@@ -87,6 +88,8 @@ def _contrast_row(one: Contrast) -> dict[str, Any]:
         **spread("bd", one.bd),
         "bd_images_low": bd_low,
         "bd_images_high": bd_high,
+        "rate": rate,
+        "quality": quality,
         "seeds": len(one.seeds),
         "levels": len(one.levels),
         "images": len(one.images),

@@ -146,7 +146,7 @@ def image_by_image(row: str, study: Study, found: Sequence[Contrast]) -> Figure 
         parts.append(Markup('<path class="{}" d="M{},{}V{}"/>').format(css, x(tick), top, up[0]))
         parts.append(text(x(tick), up[0] + 18, "middle", shown(tick)))
     parts.append(
-        text((across[0] + across[1]) / 2, up[0] + 38, "middle", "rate saved at equal quality (dJ/R), %", "axis")
+        text((across[0] + across[1]) / 2, up[0] + 38, "middle", "rate saved, to first order (dJ/R), %", "axis")
     )
     parts.append(text(across[0], top - 9, "start", f"{study.main_set}, stage c", "panel"))
     heights = {image: top + row_height * (place + 0.5) for image, place in order.items()}

@@ -59,10 +59,11 @@ STAGES_NOTE = (
 CONTRAST_NOTE = (
     "dJ/R is (J of the control - J) / R of the control at equal lambda, J = R + lambda D with hard rounding, D by the"
     " competition's MS-SSIM or the MSE: to first order the rate saved at equal quality, mean over levels. BD-rates "
-    "are by the papers' MS-SSIM, or PSNR. Sets are plain means over images. The interval over seeds is Student's, "
-    "those over images a bootstrap of the mean over seeds. What was trained with rounding around 0 (J, zero-centre "
-    "off) is compared as it was trained, by stated bits; beside that stands the same with both rounded around their "
-    "means, as coding does."
+    "are by the papers' MS-SSIM, or PSNR. Rate and quality (the same measure) at equal lambda say where the test lies "
+    "beside its control: one that lies far along the curve has that counted in dJ/R, and not in its BD-rate. Sets are "
+    "plain means over images. The interval over seeds is Student's, those over images a bootstrap of the mean over "
+    "seeds. What was trained with rounding around 0 (J, zero-centre off) is compared as it was trained, by stated "
+    "bits; beside that stands the same with both rounded around their means, as coding does."
 )
 
 

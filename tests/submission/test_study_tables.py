@@ -717,9 +717,29 @@ def test_sentences_turn_with_the_numbers() -> None:
         found = Findings(study_of(rows), read_risks(Path("none")), {})
         return next(sentence for sentence in found.sentences if sentence.startswith("H, mixed:"))
 
-    assert re.match(r"H, mixed: saves [12]\.\d\d % of the rate of noise at equal quality \(95 % interval \+", said(2.0))
-    assert re.match(r"H, mixed: costs [12]\.\d\d % more rate than noise at equal quality \(95 % interval -", said(-2.0))
+    assert re.match(r"H, mixed: saves [12]\.\d\d % of the rate of noise to first order \(95 % interval \+", said(2.0))
+    assert re.match(r"H, mixed: costs [12]\.\d\d % more rate than noise to first order \(95 % interval -", said(-2.0))
     assert "no difference to noise is shown" in said(0.0)
+
+
+def test_a_test_that_lies_elsewhere_on_the_curve_is_said_to() -> None:
+    """A fifth of the rate less and a fifth of the error more at each lambda, whatever J makes of it."""
+    rows = [row for row in simulated() if row.row == "S" and row.network == "N"]
+    noise = {(row.seed, row.level, row.image, row.mode): row for row in rows if row.cell == "N noise"}
+    moved = []
+    for row in rows:
+        if row.surrogate == "mixed":
+            control = noise[row.seed, row.level, row.image, row.mode]
+            row = replace(row, bits=0.8 * control.bits, mse=1.2 * control.mse)
+        moved.append(row)
+    found = Findings(study_of(moved), read_risks(Path("none")), {})
+    one = next(one for one in found.contrasts["S"] if one.test.key.cell == "N mixed")
+    assert one.moved == pytest.approx((-20, -10 * math.log10(1.2)))
+    said = next(sentence for sentence in found.sentences if sentence.startswith("N, mixed:"))
+    assert f"; -20.00 % of rate and -0.792 dB at equal lambda, BD-rate {one.bd.mean:+.2f} %; " in said
+    table = next(table for table in found.tables if table.name == "row-s")
+    shown = pd.read_csv(io.StringIO(table.csv())).set_index(["network", "test"]).loc["N", "mixed"]
+    assert (shown["rate"], shown["quality"]) == pytest.approx(one.moved)
 
 
 def test_what_is_called_identical_has_its_test() -> None:
