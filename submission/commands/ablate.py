@@ -7,6 +7,12 @@ from harness.commands import options as shared
 
 HELP = "train and code the cells of a quantisation study, and make its tables"
 TABLES = "tables"
+PARTS = {
+    "rows": "rows alone, as T1,S",
+    "questions": "what these primary questions rest on alone, as P3",
+    "networks": "runs of these networks alone, as F,J",
+}
+"""Lists by which a part of a study is asked for."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -38,21 +44,8 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--out", metavar="DIR", type=shared.folder, help="folder of the study; one that was interrupted goes on there"
     )
     parser.add_argument("--jobs", metavar="N", type=shared.positive_int, default=2, help="processes; default: 2")
-    parser.add_argument("--rows", metavar="ROWS", type=shared.comma_list, default=[], help="rows alone, as T1,S")
-    parser.add_argument(
-        "--questions",
-        metavar="QUESTIONS",
-        type=shared.comma_list,
-        default=[],
-        help="what these primary questions rest on alone, as P3",
-    )
-    parser.add_argument(
-        "--networks",
-        metavar="NETWORKS",
-        type=shared.comma_list,
-        default=[],
-        help="runs of these networks alone, as F,J",
-    )
+    for name, help_text in PARTS.items():
+        parser.add_argument(f"--{name}", metavar=name.upper(), type=shared.comma_list, default=[], help=help_text)
     parser.add_argument(
         "--train-only",
         action="store_true",
@@ -94,11 +87,11 @@ def run(options: Namespace) -> int:
         tuple(options.images),
         options.out,
         options.jobs,
-        tuple(options.rows),
-        tuple(options.seeds),
-        tuple(options.questions),
-        tuple(options.networks),
-        options.train_only,
+        rows=tuple(options.rows),
+        seeds=tuple(options.seeds),
+        questions=tuple(options.questions),
+        networks=tuple(options.networks),
+        train_only=options.train_only,
     )
     table = run_study(read_study(options.study), request)
     if options.train_only:

@@ -24,16 +24,11 @@ def percent(value: float) -> str:
     return "–" if math.isnan(value) else f"{signed(value)} %"
 
 
-def signed(value: float) -> str:
-    """With its sign, unless it is 0 to two decimals."""
-    return f"{value:+.2f}" if abs(value) >= 0.005 else "0.00"
-
-
-def decibels(value: float) -> str:
-    """With its sign and three decimals, unless it is 0 to these; a dash where there is none."""
+def signed(value: float, digits: int = 2) -> str:
+    """With its sign, unless it is 0 to so many decimals; a dash where there is none."""
     if math.isnan(value):
         return "–"
-    return f"{value:+.3f}" if abs(value) >= 0.0005 else "0.000"
+    return f"{value:+.{digits}f}" if abs(value) >= 0.5 * 10**-digits else f"{0:.{digits}f}"
 
 
 def _range(low: float, high: float) -> str:
@@ -99,7 +94,7 @@ CONTRASTS: Columns = (
     interval("bd", "interval", "over seeds"),
     interval("bd_images", "interval", "over images"),
     number("rate", "rate", "at equal lambda", percent),
-    number("quality", "quality", "at equal lambda, dB", decibels),
+    number("quality", "quality", "at equal lambda, dB", lambda value: signed(value, 3)),
     number("seeds", "seeds", "", integer),
     number("levels", "levels", "", integer),
     number("images", "images", "", integer),

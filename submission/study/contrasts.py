@@ -123,25 +123,30 @@ class Contrast:
         """Where the test lies beside its control at equal lambda: per cent of rate, dB of quality; a mean over all."""
         rates, qualities = [], []
         for seed in self.seeds:
-            for test, control in zip(self._points(self.test, seed), self._points(self.control, seed), strict=True):
+            for test, control in zip(self._points[self.test, seed], self._points[self.control, seed], strict=True):
                 rates.append(100 * (test.bpp / control.bpp - 1))
                 qualities.append(test.score - control.score)
         return float(np.mean(rates)), float(np.mean(qualities))
 
     def curve(self, cell: Cell, seed: int) -> Curve:
         """One seed's curve of either cell over this contrast's levels and images."""
-        return Curve(cell.title, cell.key.image_set, cell.measure, MEASURED, self._points(cell, seed))
+        return Curve(cell.title, cell.key.image_set, cell.measure, MEASURED, self._points[cell, seed])
 
-    def _points(self, cell: Cell, seed: int) -> list[Point]:
-        """One seed's points of either cell, by level."""
-        measure, points = cell.measure, []
-        for level in self.levels:
-            block = self._block(cell, seed, level)
-            names = ("width", "height", "bits", "mse", "msssim_competition", "msssim_paper")
-            figures = {name: block.figure(name, self.images) for name in names}
-            rows = pd.DataFrame(figures | {"bytes": figures["bits"] / 8, "mse": PEAK**2 * figures["mse"]})
-            points.append(Point(set_bpp(rows, measure.averaging), set_score(rows, measure), str(level)))
-        return points
+    @cached_property
+    def _points(self) -> dict[tuple[Cell, int], list[Point]]:
+        """The points of either cell and one seed, by level."""
+        return {
+            (cell, seed): [self._point(cell, seed, level) for level in self.levels]
+            for cell in (self.test, self.control)
+            for seed in self.seeds
+        }
+
+    def _point(self, cell: Cell, seed: int, level: int) -> Point:
+        block = self._block(cell, seed, level)
+        names = ("width", "height", "bits", "mse", "msssim_competition", "msssim_paper")
+        figures = {name: block.figure(name, self.images) for name in names}
+        rows = pd.DataFrame(figures | {"bytes": figures["bits"] / 8, "mse": PEAK**2 * figures["mse"]})
+        return Point(set_bpp(rows, cell.measure.averaging), set_score(rows, cell.measure), str(level))
 
 
 @lru_cache(maxsize=1024)

@@ -42,8 +42,8 @@ class Request:
 
     def runs(self, study: Study) -> list[Run]:
         """What of a study is asked for. Raises ClicError for a question, row or network that there is not."""
-        _known("row", self.rows, [cell.row for cell in study.cells] + [GRADIENTS], study)
-        _known("network", self.networks, study.networks, study)
+        _check("row", self.rows, [cell.row for cell in study.cells] + [GRADIENTS], study)
+        _check("network", self.networks, study.networks, study)
         rests_on = cells_of(self.questions)
         return study.runs(self.rows, self.seeds, lambda cell: rests_on(cell) and self.takes(cell.network))
 
@@ -58,14 +58,12 @@ class Request:
         words = (
             f"clic ablate {name} --data {self.data.resolve().name} --images {images} --out {self.out.resolve().name}"
         )
-        rows = f" --rows {','.join(self.rows)}" if self.rows else ""
-        seeds = f" --seeds {','.join(map(str, self.seeds))}" if self.seeds else ""
-        questions = f" --questions {','.join(self.questions)}" if self.questions else ""
-        networks = f" --networks {','.join(self.networks)}" if self.networks else ""
-        return f"{words} --jobs {self.jobs}{rows}{questions}{networks}{seeds}"
+        parts = {"rows": self.rows, "questions": self.questions, "networks": self.networks, "seeds": self.seeds}
+        asked = [f" --{name} {','.join(map(str, part))}" for name, part in parts.items() if part]
+        return f"{words} --jobs {self.jobs}{''.join(asked)}"
 
 
-def _known(kind: str, asked: Iterable[str], there: Iterable[str], study: Study) -> None:
+def _check(kind: str, asked: Iterable[str], there: Iterable[str], study: Study) -> None:
     names = dict.fromkeys(there)
     for name in asked:
         if name not in names:

@@ -7,7 +7,7 @@ import numpy as np
 
 from harness.progress import counted
 from submission.study.asked import ROWS_OF
-from submission.study.columns import decibels, signed
+from submission.study.columns import signed
 from submission.study.contrasts import Contrast
 from submission.study.measured import Cell, Study
 from submission.study.names import OBJECTIVES, stage_title
@@ -42,8 +42,8 @@ def of_contrast(one: Contrast) -> str:
         against = f"{one.control.about.network} with {against}"
     bits = "coded bytes" if one.mode == CODED else f"bits {one.bits}"
     bits += ", small elements left out" if one.test.key.skips else ""
-    where = f"({of_interval(one.gain)}; {_place_on_the_curve(one)}; {len(one.images)} images of "
-    where += f"{one.test.key.image_set}, {bits})"
+    images = f"{len(one.images)} images of {one.test.key.image_set}"
+    where = f"({of_interval(one.gain)}; {_place_on_the_curve(one)}; {images}, {bits})"
     if one.gain.above:
         said = f"saves {percent(one.gain.mean)} of the rate of {against} to first order"
     elif one.gain.below:
@@ -59,7 +59,7 @@ def _place_on_the_curve(one: Contrast) -> str:
     """`-14.10 % of rate and -0.126 dB at equal lambda, BD-rate -0.73 %`."""
     rate, quality = one.moved
     bd = f", BD-rate {signed(one.bd.mean)} %" if one.bd.seeds else ""
-    return f"{signed(rate)} % of rate and {decibels(quality)} dB at equal lambda{bd}"
+    return f"{signed(rate)} % of rate and {signed(quality, 3)} dB at equal lambda{bd}"
 
 
 def of_answer(answer: Answer, image_set: str) -> str:
