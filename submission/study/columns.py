@@ -176,7 +176,7 @@ IDENTICAL: Columns = (
 )
 
 COST: Columns = (
-    text("row", "row"),
+    text("of", "row or question"),
     number("trainings", "trainings", "", integer),
     number("steps", "steps", "", integer),
     number("hours", "core-hours", "training", lambda value: fixed(value, 2)),

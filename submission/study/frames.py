@@ -184,19 +184,6 @@ def _over(cell: Cell) -> float:
     return 100 * (bits[0] / bits[1] - 1) if bits[1] else math.nan
 
 
-def cost_rows(study: Study) -> pd.DataFrame:
-    """Core-hours of training by row: a training of several levels counts once."""
-    frame = pd.DataFrame([vars(row) for row in study.rows])
-    trained = frame.drop_duplicates(["row", "cell", "seed", "stage"])
-    rows = [_cost(str(name), part) for name, part in trained.groupby("row")]
-    return pd.DataFrame([*rows, _cost("all", trained)])
-
-
-def _cost(name: str, trained: pd.DataFrame) -> dict[str, Any]:
-    hours = float(trained["seconds"].sum()) / 3600
-    return {"row": name, "trainings": len(trained), "steps": int(trained["steps"].sum()), "hours": hours}
-
-
 def rounded(frame: pd.DataFrame, digits: int = 9) -> pd.DataFrame:
     """Numbers to nine significant digits: the last ones differ between processors."""
     return frame.map(lambda value: significant(value, digits))

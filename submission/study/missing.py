@@ -10,8 +10,7 @@ from submission.study.cells import label_of
 from submission.study.gradients import gradient_tasks, named
 from submission.study.measured import TRUNK, Study
 from submission.study.names import is_on
-from submission.study.plan import Study as Plan
-from submission.study.plan import read_study, study_names
+from submission.study.planned import plan_of
 from submission.study.questions import SEEDS
 from submission.study.risks import Risks
 
@@ -58,7 +57,7 @@ def _gradients(study: Study, risks: Risks) -> Iterator[str]:
         yield "gradients.csv"
         return
     seeds = {(one.network, one.surrogate, one.temperature, one.routing, one.slope): len(one.risk) for one in risks.all}
-    for task in gradient_tasks(_plan_of(study), Path(), Path(), [1]):
+    for task in gradient_tasks(plan_of(study), Path(), Path(), [1]):
         if task.cell.network not in risks.networks:
             yield f"{task.cell.network}: gradients of all surrogates"
             continue
@@ -70,19 +69,13 @@ def _gradients(study: Study, risks: Risks) -> Iterator[str]:
         yield from (f"{_some(names)}: gradients of {found} of {SEEDS} seeds" for found, names in few.items())
 
 
-def _plan_of(study: Study) -> Plan:
-    """The study that the rows name, or the run table where it is a file's."""
-    name = study.rows[0].study
-    return read_study(name if name in study_names() else "full")
-
-
 def _planned(study: Study) -> dict[str, list[tuple[str, bool]]]:
     """The names of all cells by row, each once for every way in which it is coded: True without small elements.
 
     They are those of the study that the rows name, or of the run table where it is a file's.
     """
     found: dict[str, list[tuple[str, bool]]] = {}
-    for cell in _plan_of(study).cells:
+    for cell in plan_of(study).cells:
         if cell.training.stage != TRUNK:
             found.setdefault(cell.row, []).extend((cell.name, is_on(skip)) for skip in cell.skip_uncoded)
     return found

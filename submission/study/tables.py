@@ -17,6 +17,8 @@ from harness.files import as_json, sha256, write_atomic
 from harness.progress import counted, log
 from submission.study import columns, frames, sentences, stages
 from submission.study.contrasts import Contrast
+from submission.study.cost import NOTE as COST_NOTE
+from submission.study.cost import cost_rows
 from submission.study.figures import figures_of
 from submission.study.gradients import FILE as GRADIENTS
 from submission.study.identical import identical_rows
@@ -159,7 +161,7 @@ def _tables(found: Findings) -> list[Table]:
         ),
         Table("gradients", "Gradient risk", columns.RISKS, found.risks.rows(), [note, RECONSTRUCTIONS], ["network"]),
         Table("identical", "Not run, since identical by construction", columns.IDENTICAL, identical_rows()),
-        Table("cost", "What training cost", columns.COST, frames.cost_rows(study), how),
+        Table("cost", "What training cost", columns.COST, cost_rows(study), [COST_NOTE, *how]),
         Table("public", "Public figures, not ours", columns.PUBLIC, pd.DataFrame(PUBLIC_FIGURES)),
         Table("missing", "Not there yet", columns.MISSING, missing_rows(study, found.risks)),
     ]

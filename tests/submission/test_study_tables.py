@@ -283,7 +283,7 @@ BEST = {("S", "H sua-a 0.25"): 3.0, ("S", "N sua-a 0.5"): 3.0}
 def test_p4_asks_for_order_over_all_four_temperatures(tmp_path: Path) -> None:
     assert len(fourth(tmp_path, BEST).parts) == 3 * 2 + 2
     found = fourth(tmp_path, BEST, lambda t: 1.05 if t == 0.5 else rising(t))
-    assert found.verdict == "no" and "gradient risk does not rise from t=1/2 to 1/4" in found.reason
+    assert found.verdict == "no" and "gradient risk at t=1/4 against t=1/2" in found.reason
     found = fourth(tmp_path, BEST, lambda t: 0.8 if t in (0.25, 0.5) else rising(t))
     assert found.verdict != "yes"
 
@@ -534,6 +534,15 @@ def test_parts_of_soft_then_hard_add_up(planted: Findings) -> None:
     assert gains["hardness"] == pytest.approx(4.0, abs=0.3) and gains["small elements left out"] == pytest.approx(
         1, abs=0.3
     )
+
+
+def test_a_question_costs_what_it_rests_on_and_what_that_goes_on_from(planted: Findings) -> None:
+    cost = next(table for table in planted.tables if table.name == "cost").frame.set_index("of")
+    of_a_seed = {"T1": 4, "P1": 3, "P2": 3, "P3": 7}  # P3: the trunk of H, three branches, and stage hard after each
+    for name, trainings in of_a_seed.items():
+        assert cost.loc[name, "trainings"] == len(SEEDS) * trainings
+        assert cost.loc[name, "hours"] == pytest.approx(len(SEEDS) * trainings * 360 / 3600)
+    assert cost.loc["P1", "steps"] == len(SEEDS) * (12_500 + 2 * 2_500)
 
 
 # Partial studies.
