@@ -26,8 +26,8 @@ $(SET): pyproject.toml constraints.txt
 demo: $(SET) ## photographs in, submissions, leaderboard and report out (demo-out/)
 	$(BIN)/clic demo --out demo-out
 
-test: $(SET) ## the fast tests
-	$(BIN)/python -m pytest
+test: $(SET) ## the fast tests, on all cores (up to four)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-all: $(SET) ## every test, the long ones too
 	$(BIN)/python -m pytest -m ''
