@@ -28,6 +28,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="OTHER",
         type=Path,
         nargs="+",
+        action="extend",
         default=[],
         help="of 'tables': take the measurements of other folders into DIR first, as of rows that ran elsewhere",
     )
@@ -37,6 +38,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="FOLDER",
         type=Path,
         nargs="+",
+        action="extend",
         default=[],
         help="photographs to code with every network; those of further folders with the networks of T1 alone",
     )

@@ -50,7 +50,7 @@ def by_intervals(parts: Sequence[Part], missing: str) -> tuple[list[Part], Verdi
         return list(parts), "yes", "all intervals exclude 0 on the side that the question claims"
     refuted = [part for part in parts if part.refuted]
     if refuted:
-        return list(parts), "no", f"{refuted[0].label}: the interval lies on the other side of 0"
+        return list(parts), "no", f"on the other side of 0: {'; '.join(part.label for part in refuted)}"
     covering = next(part for part in parts if not part.confirmed)
     return list(parts), "undecided", f"{covering.label}: the interval covers 0"
 

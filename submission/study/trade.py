@@ -31,11 +31,9 @@ def trade(study: Study, risks: Risks) -> tuple[list[Part], Verdict, str]:
     parts = [part for network, curve in curves.items() for part in _step(network, curve, SHRINKING[0], SHRINKING[-1])]
     families = {name: family(study, name) for name in ("F", "H", "J", "N")}
     families = {name: cells for name, cells in families.items() if {0.0, 1.0} < set(cells)}
-    if any(part.refuted for part in parts):
-        return by_intervals(parts, "")
     wrong = [part for network, curve in curves.items() for part in _wrong_steps(network, curve)]
-    if any(part.refuted for part in wrong):
-        return by_intervals([*parts, *(part for part in wrong if part.refuted)], "")
+    if any(part.refuted for part in parts + wrong):
+        return by_intervals(parts + [part for part in wrong if part.refuted], "")
     if wrong:
         return parts + wrong, "undecided", f"{wrong[0].label}: against the order that is claimed"
     if len(families) < 2:

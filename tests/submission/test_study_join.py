@@ -34,7 +34,7 @@ def test_parts_give_what_the_whole_gives(whole: list[RunRow], tmp_path: Path) ->
     one = written(tmp_path / "one", [row for row in whole if row.row in ("T1", "S") and row.seed < 3])
     two = written(tmp_path / "two", [row for row in whole if row.row not in ("T1", "S") or row.seed == 3])
     write_gradients(two / "gradients.csv")
-    done = ablate("tables", tmp_path / "joined", "--from", one, two)
+    done = ablate("tables", tmp_path / "joined", "--from", one, "--from", two)
     assert done.returncode == 0, done.stderr
     assert read_runs(tmp_path / "joined/runs.csv") == in_order(whole)
     gradients = [(folder / "gradients.csv").read_text().split() for folder in (tmp_path / "joined", two)]

@@ -24,6 +24,8 @@ from leaderboard.curves import MEASURED, MEASURES, Curve, Point
 from submission.study.bins import PLACES, bits, distortion, expected_gradient, gradient_curves
 from submission.study.bootstrap import bd_over_images, bd_rates
 from submission.study.contrasts import contrast, control_of
+from submission.study.gradients import read_gradients
+from submission.study.gradients import write_gradients as save_gradients
 from submission.study.identical import IDENTICAL
 from submission.study.made import write_made
 from submission.study.measured import Cell, Study, study_of
@@ -284,8 +286,22 @@ def test_p4_asks_for_order_over_all_four_temperatures(tmp_path: Path) -> None:
     assert len(fourth(tmp_path, BEST).parts) == 3 * 2 + 2
     found = fourth(tmp_path, BEST, lambda t: 1.05 if t == 0.5 else rising(t))
     assert found.verdict == "no" and "gradient risk at t=1/4 against t=1/2" in found.reason
+    steps = [part for part in found.parts if "t=1/4 against t=1/2" in part.label]
+    assert [part.label[0] for part in steps] == ["F", "H", "N"] and all(part.refuted for part in steps)
     found = fourth(tmp_path, BEST, lambda t: 0.8 if t in (0.25, 0.5) else rising(t))
     assert found.verdict != "yes"
+
+
+def test_one_network_can_refute_p4(tmp_path: Path) -> None:
+    """Whatever the others do, and wherever it stands among them."""
+    rows = [row for row in simulated(BEST) if row.row == "S"]
+    write_gradients(tmp_path / "gradients.csv", lambda temperature: 0.7)
+    undecided = read_gradients(tmp_path / "gradients.csv")
+    write_gradients(tmp_path / "gradients.csv", lambda t: 1.05 if t == 0.5 else rising(t))
+    against = [row for row in read_gradients(tmp_path / "gradients.csv") if row["network"] == "N"]
+    save_gradients(tmp_path / "gradients.csv", [row for row in undecided if row["network"] != "N"] + against)
+    found = by_name(Findings(study_of(rows), read_risks(tmp_path / "gradients.csv"), {}))["P4"]
+    assert found.verdict == "no" and found.reason == "on the other side of 0: N: gradient risk at t=1/4 against t=1/2"
 
 
 def test_p4_compares_best_temperatures_that_both_networks_have(tmp_path: Path) -> None:
