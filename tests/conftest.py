@@ -63,7 +63,7 @@ def clic(start_clic: Callable[..., subprocess.Popen[str]]) -> Callable[..., subp
 
     def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
         process = start_clic(*arguments, **environment)
-        stdout, stderr = process.communicate(timeout=300)
+        stdout, stderr = process.communicate(timeout=120)
         return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
     return run

@@ -70,10 +70,7 @@ def _gradients(study: Study, risks: Risks) -> Iterator[str]:
 
 
 def _planned(study: Study) -> dict[str, list[tuple[str, bool]]]:
-    """The names of all cells by row, each once for every way in which it is coded: True without small elements.
-
-    They are those of the study that the rows name, or of the run table where it is a file's.
-    """
+    """The names of all cells by row, each once for every way in which it is coded: True without small elements."""
     found: dict[str, list[tuple[str, bool]]] = {}
     for cell in plan_of(study).cells:
         if cell.training.stage != TRUNK:

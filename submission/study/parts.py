@@ -42,15 +42,15 @@ def by_intervals(parts: Sequence[Part], missing: str) -> tuple[list[Part], Verdi
     """Yes where all parts are confirmed, no where one is refuted."""
     if not parts:
         return [], "not run yet", missing
+    refuted = [part for part in parts if part.refuted]
+    if refuted:
+        return list(parts), "no", f"on the other side of 0: {'; '.join(part.label for part in refuted)}"
     short = [part for part in parts if not part.interval.known]
     if short:
         why = "fewer than two seeds" if short[0].interval.seeds else "no seed has both"
         return list(parts), "undecided", f"{short[0].label}: {why}"
     if all(part.confirmed for part in parts):
         return list(parts), "yes", "all intervals exclude 0 on the side that the question claims"
-    refuted = [part for part in parts if part.refuted]
-    if refuted:
-        return list(parts), "no", f"on the other side of 0: {'; '.join(part.label for part in refuted)}"
     covering = next(part for part in parts if not part.confirmed)
     return list(parts), "undecided", f"{covering.label}: the interval covers 0"
 

@@ -3,6 +3,7 @@
 Yes needs both. In each network whose gradients were measured, mismatch falls and risk rises from t = 1 over 1/2 and
 1/4 to 0: means over seeds in that order, and the difference between the ends with an interval that excludes 0. And two
 networks are there, each of which is better with its own best t than with the other's, with intervals that exclude 0.
+No is where one of these differences, or a step between neighbouring t, lies on the other side with its interval.
 Mismatch and risk are those of row G, so of trunks; the best t is that of row S, among those that both networks have.
 """
 

@@ -274,9 +274,13 @@ def test_row_g_has_a_curve_over_temperature_for_each_surrogate(planted: Findings
 def fourth(
     tmp_path: Path, effects: Mapping[tuple[str, str], float], bias_at: Callable[[float], float] = rising
 ) -> Answer:
-    rows = [row for row in simulated(effects) if row.row == "S"]
     write_gradients(tmp_path / "gradients.csv", bias_at)
-    return by_name(Findings(study_of(rows), read_risks(tmp_path / "gradients.csv"), {}))["P4"]
+    return fourth_by(tmp_path / "gradients.csv", effects)
+
+
+def fourth_by(gradients: Path, effects: Mapping[tuple[str, str], float]) -> Answer:
+    rows = [row for row in simulated(effects) if row.row == "S"]
+    return by_name(Findings(study_of(rows), read_risks(gradients), {}))["P4"]
 
 
 BEST = {("S", "H sua-a 0.25"): 3.0, ("S", "N sua-a 0.5"): 3.0}
@@ -294,14 +298,17 @@ def test_p4_asks_for_order_over_all_four_temperatures(tmp_path: Path) -> None:
 
 def test_one_network_can_refute_p4(tmp_path: Path) -> None:
     """Whatever the others do, and wherever it stands among them."""
-    rows = [row for row in simulated(BEST) if row.row == "S"]
-    write_gradients(tmp_path / "gradients.csv", lambda temperature: 0.7)
-    undecided = read_gradients(tmp_path / "gradients.csv")
-    write_gradients(tmp_path / "gradients.csv", lambda t: 1.05 if t == 0.5 else rising(t))
-    against = [row for row in read_gradients(tmp_path / "gradients.csv") if row["network"] == "N"]
-    save_gradients(tmp_path / "gradients.csv", [row for row in undecided if row["network"] != "N"] + against)
-    found = by_name(Findings(study_of(rows), read_risks(tmp_path / "gradients.csv"), {}))["P4"]
+    path = tmp_path / "gradients.csv"
+    write_gradients(path, lambda temperature: 0.7)
+    undecided = [row for row in read_gradients(path) if row["network"] != "N"]
+    write_gradients(path, lambda t: 1.05 if t == 0.5 else rising(t))
+    against = [row for row in read_gradients(path) if row["network"] == "N"]
+    save_gradients(path, undecided + against)
+    found = fourth_by(path, BEST)
     assert found.verdict == "no" and found.reason == "on the other side of 0: N: gradient risk at t=1/4 against t=1/2"
+    of_one_seed = [row for row in undecided if row["network"] == "H" or row["seed"] == "1"]
+    save_gradients(path, of_one_seed + against)
+    assert fourth_by(path, BEST).verdict == "no"
 
 
 def test_p4_compares_best_temperatures_that_both_networks_have(tmp_path: Path) -> None:
