@@ -60,6 +60,7 @@ def run(options: Namespace) -> int:
     """Do what is missing, and the tables; print where they are."""
     from harness.errors import ClicError
     from harness.images import require_folder
+    from harness.progress import log
     from submission.study.tables import write_tables
 
     if options.study == TABLES:
@@ -80,9 +81,11 @@ def run(options: Namespace) -> int:
     require_folder(options.data, "a folder of training crops")  # before torch takes its seconds
     for folder in options.images:
         require_folder(folder, "a folder of photographs")
+    from submission.study.gradients import FILE
     from submission.study.plan import read_study
-    from submission.study.request import Request
+    from submission.study.request import GRADIENTS, Request
     from submission.study.run import run_study
+    from submission.study.runs import read_runs
 
     request = Request(
         options.data,
@@ -98,6 +101,10 @@ def run(options: Namespace) -> int:
     table = run_study(read_study(options.study), request)
     if options.train_only:
         print(options.out / "networks")
+        return 0
+    if request.rows == (GRADIENTS,) and not read_runs(table):
+        log("no tables yet: nothing is coded; 'clic ablate tables OTHER --from DIR' takes gradients to a study's runs")
+        print(options.out / FILE)
         return 0
     print(table)
     return write_tables(options.out, check=False)

@@ -29,7 +29,7 @@ from submission.quantization.surrogates import Hard, Mixed, Noise, StraightThrou
 from submission.study.asked import cells_of
 from submission.study.cells import Cell
 from submission.study.codec import StudyCodec, load_networks, padded, save_networks, to_pixels
-from submission.study.gradients import toy_gradients, toy_truth
+from submission.study.gradients import read_gradients, toy_gradients, toy_truth
 from submission.study.job import fresh_networks, recipe_of, roundings, run_name
 from submission.study.plan import Study, read_study
 from submission.study.request import Request
@@ -435,6 +435,19 @@ def test_scaled_noise_goes_through_a_study(ablate: Callable[..., subprocess.Pope
     assert steps is not None and soft - hard == sum(parameter.numel() for parameter in steps.parameters())
 
 
+def test_gradients_alone_need_no_coded_runs(ablate: Callable[..., subprocess.Popen[bytes]], tmp_path: Path) -> None:
+    """Row G goes by networks that are there, as they came from elsewhere, and ends well; without any it says so."""
+    text = SCALED.replace("scaled-noise", "noise")
+    assert ablate(text, False, "--rows", "G").wait() == 2
+    assert "out/networks: has none of the networks of row T, stage soft" in (tmp_path / "said.txt").read_text()
+    assert ablate(text, train_only=True).wait() == 0
+    assert ablate(text, False, "--rows", "G").wait() == 0
+    said = (tmp_path / "said.txt").read_text()
+    assert "nothing is coded" in said and said.endswith("out/gradients.csv\n")
+    assert {row["network"] for row in read_gradients(tmp_path / "out/gradients.csv")} == {"N"}
+    assert not (tmp_path / "out/tables").exists() and not read_runs(tmp_path / "out/runs.csv")
+
+
 def test_networks_of_another_kind_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
     save_networks(path, small_networks(), {"layers": {"network": "joint", "width": 8, "latent": 8}})
@@ -513,16 +526,14 @@ def ablate(tmp_path: Path) -> Callable[..., subprocess.Popen[bytes]]:
         for seed in range(4):
             Image.fromarray(photograph(side, side, seed)).save(tmp_path / folder / f"{seed}.png")
 
-    def start(text: str = SMALL_STUDY, train_only: bool = False) -> subprocess.Popen[bytes]:
+    def start(text: str = SMALL_STUDY, train_only: bool = False, *more: str) -> subprocess.Popen[bytes]:
         (tmp_path / "mine.toml").write_text(text)
-        words = ["ablate", "mine.toml", "--data", "crops", "--out", "out"]
+        words = ["ablate", "mine.toml", "--data", "crops", "--out", "out", *more]
         words += ["--train-only"] if train_only else ["--images", "photographs"]
-        return subprocess.Popen(
-            [sys.executable, "-m", "harness", *words],
-            cwd=tmp_path,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        with (tmp_path / "said.txt").open("wb") as said:
+            return subprocess.Popen(
+                [sys.executable, "-m", "harness", *words], cwd=tmp_path, stdout=said, stderr=subprocess.STDOUT
+            )
 
     return start
 
