@@ -92,10 +92,10 @@ def _measure_gradients(study: Study, request: Request) -> None:
         and networks_path(task.out, task.cell, task.seed).exists()
     ]
     if request.rows == (GRADIENTS,) and not (tasks or rows):
-        row, stage = study.gradients.after
+        after, stage = study.gradients.after
         raise ClicError(
-            f"{request.out / 'networks'}: has none of the networks of row {row}, stage {stage}, on which gradients are "
-            f"taken; train them first, by the same command with --rows {row}"
+            f"{request.out / 'networks'}: has none of the networks of row {after}, stage {stage}, on which gradients "
+            f"are taken; train them first, by the same command with --rows {after}"
         )
     found: dict[tuple[str, int], list[dict[str, str]]] = {}
     with bar("gradients") as show:
