@@ -435,11 +435,18 @@ def test_scaled_noise_goes_through_a_study(ablate: Callable[..., subprocess.Pope
     assert steps is not None and soft - hard == sum(parameter.numel() for parameter in steps.parameters())
 
 
+def test_gradients_without_networks_name_what_to_train(
+    ablate: Callable[..., subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
+    assert ablate(SCALED, False, "--rows", "G").wait() == 2
+    said = (tmp_path / "said.txt").read_text().splitlines()[-1]
+    assert "out/networks: has none of the networks of row T, stage soft" in said and "--rows T" in said
+
+
+@pytest.mark.slow
 def test_gradients_alone_need_no_coded_runs(ablate: Callable[..., subprocess.Popen[bytes]], tmp_path: Path) -> None:
-    """Row G goes by networks that are there, as they came from elsewhere, and ends well; without any it says so."""
+    """Row G goes by networks that are there, as they came from elsewhere, and ends well."""
     text = SCALED.replace("scaled-noise", "noise")
-    assert ablate(text, False, "--rows", "G").wait() == 2
-    assert "out/networks: has none of the networks of row T, stage soft" in (tmp_path / "said.txt").read_text()
     assert ablate(text, train_only=True).wait() == 0
     assert ablate(text, False, "--rows", "G").wait() == 0
     said = (tmp_path / "said.txt").read_text()
