@@ -83,7 +83,7 @@ def run(options: Namespace) -> int:
         require_folder(folder, "a folder of photographs")
     from submission.study.gradients import FILE
     from submission.study.plan import read_study
-    from submission.study.request import GRADIENTS, Request
+    from submission.study.request import Request
     from submission.study.run import run_study
     from submission.study.runs import read_runs
 
@@ -102,7 +102,7 @@ def run(options: Namespace) -> int:
     if options.train_only:
         print(options.out / "networks")
         return 0
-    if request.rows == (GRADIENTS,) and not read_runs(table):
+    if request.gradients_alone and not read_runs(table):
         log("no tables yet: nothing is coded; 'clic ablate tables OTHER --from DIR' takes gradients to a study's runs")
         print(options.out / FILE)
         return 0

@@ -40,6 +40,11 @@ class Request:
         asked = not self.questions or any(name in NEEDS_GRADIENTS for name in self.questions)
         return asked and (not self.rows or GRADIENTS in self.rows)
 
+    @property
+    def gradients_alone(self) -> bool:
+        """Whether row G is all that is asked for."""
+        return self.rows == (GRADIENTS,)
+
     def runs(self, study: Study) -> list[Run]:
         """What of a study is asked for. Raises ClicError for a question, row or network that there is not."""
         _check("row", self.rows, [cell.row for cell in study.cells] + [GRADIENTS], study)

@@ -33,7 +33,7 @@ from submission.study.gradients import FILE, as_texts, gradient_tasks, measure, 
 from submission.study.job import Done, Job, Message, Original, Stated, Step, networks_path, recipe_of, run_name, work
 from submission.study.made import write_made
 from submission.study.plan import Study
-from submission.study.request import GRADIENTS, Request, Run
+from submission.study.request import Request, Run
 from submission.study.runs import HARD, PEAK, RUNS, TRAINING, export_runs, write_runs
 
 CODING_STEPS = 400  # of training, that coding the images takes as long as
@@ -91,7 +91,7 @@ def _measure_gradients(study: Study, request: Request) -> None:
         and (task.cell.network, str(task.seed)) not in there
         and networks_path(task.out, task.cell, task.seed).exists()
     ]
-    if request.rows == (GRADIENTS,) and not (tasks or rows):
+    if request.gradients_alone and not (tasks or rows):
         after, stage = study.gradients.after
         raise ClicError(
             f"{request.out / 'networks'}: has none of the networks of row {after}, stage {stage}, on which gradients "
